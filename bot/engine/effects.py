@@ -1,0 +1,82 @@
+"""Effects: wishes in the imperative that a step hands out. Frozen, tagged, closed.
+
+Carried out from the store at least once; idempotent by `id`, which is derived from session, version
+and index (`bot.engine.ids.derived`) and never drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Effect(msgspec.Struct, frozen=True, tag_field="effect", kw_only=True):
+    """Common to all. `session` is where the answer goes."""
+
+    id: str
+    session: str
+
+
+class SendOrder(Effect, tag="send_order", frozen=True):
+    """Have a node carry out an order. `id` is the order's id; `order` the builtins form, with "verb".
+
+    `installation`, `epoch` and signature are added by the fleet; everything else is fixed here, so that
+    the payload is the same bytes whenever it is built. `says` is for people.
+    """
+
+    node: str
+    order: dict[str, Any]
+    actor: str
+    not_before_ms: int
+    expires_ms: int
+    says: str = ""
+
+
+class AskFacts(Effect, tag="ask_facts", frozen=True):
+    """Ask the fleet for facts that prompt `seq` needs. Answered by `FactsCame`; times out to a sentence."""
+
+    seq: int
+    fact: str
+    args: dict[str, Any]
+    node: str
+    due_ms: int
+
+
+class SetTimer(Effect, tag="set_timer", frozen=True):
+    """Deliver `TimerDue(id)` at `due_ms`."""
+
+    due_ms: int
+
+
+class DropTimer(Effect, tag="drop_timer", frozen=True):
+    """Forget a timer set earlier (`timer_id`)."""
+
+    timer_id: str
+
+
+class CallHook(Effect, tag="call_hook", frozen=True):
+    """Run a plugin's hook on plain data. Answered by `HookReturned`."""
+
+    flow_version: str
+    hook: str
+    names: dict[str, Any]
+
+
+class Notify(Effect, tag="notify", frozen=True):
+    """Tell a person outside the session."""
+
+    person: str
+    text: str
+
+
+class Audit(Effect, tag="audit", frozen=True):
+    """Append to the audit. No secrets, no free chat text."""
+
+    at_ms: int
+    actor: str
+    what: str  # stable name: session.opened, order.sent, order.finished, session.ended …
+    details: dict[str, Any]
+
+
+AnyEffect = SendOrder | AskFacts | SetTimer | DropTimer | CallHook | Notify | Audit

@@ -1,0 +1,115 @@
+"""Events: facts in the past tense that may advance a session. Frozen, tagged, closed.
+
+Every event carries `at_ms`, the time of the channel or runtime that made it; the engine has no clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agent.orders.results import Result
+
+
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="event", kw_only=True):
+    """Common to all. `at_ms`: Unix milliseconds. `by`: the person, "" for the system."""
+
+    at_ms: int
+    by: str = ""
+
+
+class Opened(Event, tag="opened", frozen=True):
+    """A person began the flow. `answers` are given beforehand, by name; `node` is where orders go."""
+
+    answers: dict[str, Any] = {}
+    node: str = ""
+    opened_for: str = ""  # what the person typed
+
+
+class Answered(Event, tag="answered", frozen=True):
+    """A person answered prompt `seq`. The same `answer_id` twice is the same answer.
+
+    Secrets in `value` are sealed already. `refusal` is what the flow's check hook said, "" = nothing.
+    """
+
+    seq: int
+    answer_id: str
+    value: Any
+    refusal: str = ""
+
+
+class WentBack(Event, tag="went_back", frozen=True):
+    """A person left prompt `seq` for an earlier one: `to` (its seq), or the one before."""
+
+    seq: int
+    answer_id: str
+    to: int | None = None
+
+
+class ChangeAsked(Event, tag="change_asked", frozen=True):
+    """A person left prompt `seq` (a confirm) to change the answer named `to`."""
+
+    seq: int
+    answer_id: str
+    to: str
+
+
+class UndoAsked(Event, tag="undo_asked", frozen=True):
+    """A person asked to take back what was done since the last answers, in reverse."""
+
+    seq: int
+    answer_id: str
+
+
+class CancelAsked(Event, tag="cancel_asked", frozen=True):
+    """A person ended the session early; what it did is undone in reverse where it can be."""
+
+    seq: int
+    answer_id: str
+
+
+class OrderFinished(Event, tag="order_finished", frozen=True):
+    """A node answered an order (or the fleet gave it up: outcome failed, problem expired)."""
+
+    order_id: str
+    result: Result
+
+
+class FactsCame(Event, tag="facts_came", frozen=True):
+    """A lookup ended. Exactly one of `facts` and `problem` says something.
+
+    `facts` is {"options": [{value,label,description,disabled,data}]} for a pick, {"value": …} else.
+    """
+
+    lookup_id: str
+    facts: dict[str, Any] | None = None
+    problem: str = ""
+
+
+class TimerDue(Event, tag="timer_due", frozen=True):
+    """A timer set by this session is due."""
+
+    timer_id: str
+
+
+class HookReturned(Event, tag="hook_returned", frozen=True):
+    """A plugin's hook returned `value`, or failed with `problem`."""
+
+    hook_id: str
+    value: Any = None
+    problem: str = ""
+
+
+AnyEvent = (
+    Opened
+    | Answered
+    | WentBack
+    | ChangeAsked
+    | UndoAsked
+    | CancelAsked
+    | OrderFinished
+    | FactsCame
+    | TimerDue
+    | HookReturned
+)

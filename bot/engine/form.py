@@ -1,0 +1,250 @@
+"""The compiled form of a chatflow: pure data, the one thing that sessions run on.
+
+Both spellings (Python class, YAML) compile to a `Flow`. A flow's version is the SHA-256 of its
+canonical bytes (`bot.engine.compile.version_of`). Strings that may hold `{{ … }}` are templates in the
+restricted syntax of `bot.engine.template`; a string that is exactly one `{{ expression }}` yields the
+expression's value with its type. A new kind of state or prompt also needs a row in docs/engine.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Risk = Literal["reads", "changes", "disturbs", "destroys"]
+Template = str  # Markdown with {{ }} and {% %} in the restricted syntax
+Value = Any  # JSON, whose strings may be templates
+StateName = str
+
+
+class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Closed and immutable; defaults are left out of the canonical bytes."""
+
+
+class FactQuery(Base, frozen=True):
+    """A lookup that a prompt needs: which fact, with which arguments (see `bot.engine.facts`)."""
+
+    fact: str
+    args: dict[str, Value] = {}
+
+
+class Option(Base, frozen=True):
+    """One option of a pick. `when` (an expression) leaves it out; `unless` disables it with a reason."""
+
+    value: str
+    label: Template
+    description: Template = ""
+    when: str | None = None
+    disabled: Template = ""  # the reason; renders empty = enabled
+
+
+class Text(Base, frozen=True, tag="text", tag_field="kind"):
+    """Text of one or more lines."""
+
+    label: Template
+    help: Template = ""
+    placeholder: str = ""
+    default: Value = None
+    min_length: int = 1
+    max_length: int = 2_000
+    pattern: str | None = None
+    pattern_says: str = ""  # the sentence shown when `pattern` does not match
+    lines: bool = False
+
+
+class Number(Base, frozen=True, tag="number", tag_field="kind"):
+    """A number; whole unless `whole` is False."""
+
+    label: Template
+    help: Template = ""
+    default: Value | FactQuery = None
+    minimum: float | None = None
+    maximum: float | None = None
+    unit: str = ""
+    whole: bool = True
+
+
+class YesNo(Base, frozen=True, tag="yes-no", tag_field="kind"):
+    """Yes or no."""
+
+    label: Template
+    help: Template = ""
+    default: bool | None = None
+    yes: str = "Yes"
+    no: str = "No"
+
+
+class Pick(Base, frozen=True, tag="pick", tag_field="kind"):
+    """One of several options, given or live from the fleet. The name gets the option's data."""
+
+    label: Template
+    help: Template = ""
+    options: tuple[Option, ...] | FactQuery
+    default: Value = None
+    empty: Template = "There is nothing to choose from."
+
+
+class Secret(Base, frozen=True, tag="secret", tag_field="kind"):
+    """A secret: sealed before it is acknowledged, never shown again."""
+
+    label: Template
+    help: Template = ""
+    min_length: int = 1
+    max_length: int = 2_000
+    optional: bool = False
+
+
+class KeyValues(Base, frozen=True, tag="key-values", tag_field="kind"):
+    """A list of names and values, of which each may be secret."""
+
+    label: Template
+    help: Template = ""
+    default: Value = None
+    max_items: int = 100
+
+
+class Upload(Base, frozen=True, tag="upload", tag_field="kind"):
+    """A file, kept as a blob."""
+
+    label: Template
+    help: Template = ""
+    accept: tuple[str, ...] = ()
+    max_bytes: int = 8 * 1024**3
+
+
+class Confirm(Base, frozen=True, tag="confirm", tag_field="kind"):
+    """Yes or no to a summary. `summary` names answers; each row can be changed in place.
+
+    `facts` adds rows that cannot be changed: (label, template).
+    """
+
+    label: Template
+    help: Template = ""
+    summary: tuple[str, ...] = ()
+    facts: tuple[tuple[str, Template], ...] = ()
+    yes: str = "Yes, go ahead"
+    no: str = "No"
+
+
+Prompt = Text | Number | YesNo | Pick | Secret | KeyValues | Upload | Confirm
+
+
+class Ask(Base, frozen=True, tag="ask", tag_field="state"):
+    """Ask a person. `then` is a state, or one per answer value (pick, yes-no: "yes"/"no", confirm).
+
+    `quiet`: takes the default without asking; asked only when changed from a summary, or when the
+    default is missing or not valid. `only_if`: skipped (name set to None) when the expression is false.
+    `check` names a hook of the plugin that may refuse the answer with a sentence.
+    """
+
+    prompt: Prompt
+    as_: str = msgspec.field(name="as")
+    then: StateName | dict[str, StateName]
+    title: str = ""  # short name in summaries: "Port"
+    quiet: bool = False
+    only_if: str | None = None
+    check: str | None = None
+
+
+class Say(Base, frozen=True, tag="say", tag_field="state"):
+    """Say something and go on."""
+
+    text: Template
+    then: StateName
+
+
+class OrderForm(Base, frozen=True):
+    """An order to be: its verb, and its arguments with templates in them."""
+
+    verb: str
+    args: dict[str, Value] = {}
+
+
+class Do(Base, frozen=True, tag="do", tag_field="state"):
+    """Send one order and wait for its result. The name `as` gets {outcome, problem, seconds, **facts}.
+
+    `undo` is the order that takes it back: at cancel, and (in reverse) when a later `Do` fails without a
+    `failed` of its own. `node`: expression for the node id; default the session's node.
+    """
+
+    order: OrderForm
+    as_: str = msgspec.field(name="as")
+    says: Template = ""  # shown while it runs
+    then: StateName
+    failed: StateName | None = None
+    undo: OrderForm | None = None
+    node: str = ""
+    lifetime_s: int = 3_600
+
+
+class Case(Base, frozen=True):
+    """One way of a Choose."""
+
+    when: str  # expression
+    then: StateName
+
+
+class Choose(Base, frozen=True, tag="choose", tag_field="state"):
+    """Branch on data: the first case that holds, else `otherwise`.
+
+    With `hook`, the plugin's function computes the name of one of `targets` instead.
+    """
+
+    cases: tuple[Case, ...] = ()
+    otherwise: StateName | None = None
+    hook: str | None = None
+    targets: tuple[StateName, ...] = ()
+
+
+class Call(Base, frozen=True, tag="call", tag_field="state"):
+    """Run another flow inside this session; its result becomes the name `as`.
+
+    `version` is pinned when the flow is published.
+    """
+
+    flow: str
+    args: dict[str, Value] = {}
+    as_: str | None = msgspec.field(name="as", default=None)
+    then: StateName
+    version: str = ""
+
+
+class Wait(Base, frozen=True, tag="wait", tag_field="state"):
+    """Wait for a time: `for_s` seconds (expression or number), or until a time of day "HH:MM" (UTC)."""
+
+    for_s: Value = None
+    until: Template | None = None
+    says: Template = ""
+    then: StateName
+
+
+class End(Base, frozen=True, tag="end", tag_field="state"):
+    """The end, with a last message. `outcome` decides the exit code of scripts.
+
+    `offers` are buttons that open another flow, filled in: (label, flow, {name: value template}).
+    """
+
+    text: Template
+    outcome: Literal["done", "failed", "unchanged"] = "done"
+    result: Value = None
+    offers: tuple[tuple[str, str, dict[str, Value]], ...] = ()
+
+
+State = Ask | Say | Do | Choose | Call | Wait | End
+
+
+class Flow(Base, frozen=True):
+    """A compiled chatflow. `start` is the first declared state."""
+
+    form: Literal[1] = 1
+    name: str
+    title: str
+    description: str = ""
+    says: tuple[str, ...] = ()
+    risk: Risk
+    start: StateName
+    states: dict[StateName, State]
+    takes: tuple[str, ...] = ()  # names that a caller or `answers` may fill besides asked ones
+    hooks: str = ""  # SHA-256 of the plugin's hooks file, "" without one
+    source: str = ""  # "bot/chatflows/deploy", "chatflows.d/hello.py": for messages to the author

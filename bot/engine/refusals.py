@@ -1,0 +1,117 @@
+"""Errors of the engine and of every room that talks to people: whose doing, and what to do next.
+
+`Refused` = the caller's doing, nothing changed. `Gone` = the world's, try again. Anything else is our
+bug. Subclasses only set `code`, `http`, `says` and `do`; fields are filled from keyword arguments.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class Spoken(Exception):
+    """An error with a stable code and a sentence for the reader."""
+
+    code: ClassVar[str] = "error"
+    http: ClassVar[int] = 500
+    says: ClassVar[str] = "Something went wrong."
+    do: ClassVar[str] = ""
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields = fields
+        super().__init__(self.sentence)
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for people."""
+        return self.says.format_map(_Shown(self.fields))
+
+    @property
+    def next_step(self) -> str:
+        """What to do next, for people."""
+        return self.do.format_map(_Shown(self.fields))
+
+
+class _Shown(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+class Refused(Spoken):
+    """The caller's doing; nothing changed."""
+
+    code, http = "refused", 400
+
+
+class Gone(Spoken):
+    """The world's doing; the same call may work later."""
+
+    code, http = "gone", 503
+
+
+class NotNow(Refused):
+    """The event does not fit where the session stands."""
+
+    code, http = "not_now", 409
+    says = "{event} cannot happen while the session is {state}."
+    do = "Look at the question that the session shows now, and answer that."
+
+
+class AlreadyAnswered(Refused):
+    """Somebody answered this prompt before."""
+
+    code, http = "already_answered", 409
+    says = "Question {seq} was answered already."
+    do = "Answer the question that is shown now."
+
+
+class InvalidAnswer(Refused):
+    """The value does not fit. `errors` is a list of {field, says}; `field` is "" for the whole."""
+
+    code, http = "invalid_answer", 422
+    says = "That answer does not fit: {summary}"
+    do = "Correct it and send it again."
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        self.errors = errors
+        super().__init__(summary=" ".join(e["says"] for e in errors))
+
+
+class CannotGoBack(Refused):
+    """There is no earlier question, or something was changed since."""
+
+    code, http = "cannot_go_back", 409
+    says = "There is no way back from here: {why}."
+    do = "Go on, or cancel."
+
+
+class NoSuchFlow(Refused):
+    """No chatflow of that name."""
+
+    code, http = "no_such_flow", 404
+    says = "There is no chatflow called {flow!r}."
+    do = "Ask for the list of chatflows (hercules flow list)."
+
+
+class NoSuchSession(Refused):
+    """No session of that id that this person may see."""
+
+    code, http = "no_such_session", 404
+    says = "There is no such session."
+    do = "Look at your list of sessions."
+
+
+class IdReused(Refused):
+    """The same id came with another body."""
+
+    code, http = "id_reused", 409
+    says = "The id {id!r} was used before for something else."
+    do = "Use a new id for a new request; repeat an old one only with the same body."
+
+
+class SessionTooLong(Refused):
+    """10,000 entries or 4 MB."""
+
+    code, http = "session_too_long", 409
+    says = "This session has grown too long to go on."
+    do = "Start a new one; what was done stays done."

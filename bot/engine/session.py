@@ -1,0 +1,160 @@
+"""A session: one run of one version of a chatflow. A plain, immutable record.
+
+Public to other rooms: everything here is readable; only `bot.engine` makes a new one. Unknown fields of
+a newer release are refused by the store's schema version, not here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from bot.engine.text import Tree
+
+Status = Literal["open", "ended", "parked"]
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """One option as shown. `data` is what the flow's name gets; `disabled` is the reason."""
+
+    value: str
+    label: str
+    description: str = ""
+    disabled: str = ""
+    data: Any = None
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a summary. `change` is the name to change, "" when it cannot be."""
+
+    label: str
+    value: str
+    change: str = ""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """The current prompt as every channel shows it.
+
+    `schema` is the JSON Schema of the value an answer may have. `loading`: a lookup has yet to fill
+    options or default in; answers that don't need it are taken meanwhile. `problem` says why a lookup or
+    the last prefilled answer did not work. `kept` is a former answer to this prompt, offered again.
+    """
+
+    seq: int
+    state: str
+    name: str
+    kind: str  # text number yes-no pick secret key-values upload confirm
+    label: Tree
+    help: Tree = ()
+    schema: dict[str, Any]
+    default: Any = None
+    kept: Any = None
+    placeholder: str = ""
+    unit: str = ""
+    lines: bool = False
+    options: tuple[Choice, ...] = ()
+    rows: tuple[Row, ...] = ()
+    yes: str = ""
+    no: str = ""
+    accept: tuple[str, ...] = ()
+    loading: bool = False
+    problem: str = ""
+    risk: str = ""  # of the flow, on a confirm
+    can_back: bool = False
+    can_undo: bool = False
+    can_cancel: bool = True
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session waits for when no person is asked: an order, lookup, timer or hook, by id."""
+
+    kind: Literal["order", "timer", "hook", "undo"]
+    id: str
+    says: Tree = ()
+    since_ms: int = 0
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """One flow on the stack of calls: which version, where it stands, what it knows by name."""
+
+    flow: str
+    version: str
+    state: str
+    names: dict[str, Any] = {}
+
+
+class Crumb(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt that was answered, and what back needs to return to it (the stack as it was)."""
+
+    seq: int
+    name: str
+    depth: int
+    stack: tuple[Frame, ...]
+    value: Any = None
+    undos: int = 0  # how many undos stood on the list then
+
+
+class Undo(msgspec.Struct, frozen=True, kw_only=True):
+    """How to take back one Do: the order (builtins) for which node, and what to say."""
+
+    node: str
+    order: dict[str, Any]
+    says: str
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of it. `version` counts commits; `seq` prompts; `entries` transcript entries."""
+
+    id: str
+    version: int
+    person: str
+    flow: str
+    flow_version: str
+    title: str
+    status: Status = "open"
+    outcome: str = ""  # done, failed, unchanged, cancelled; "" while open
+    opened_ms: int
+    changed_ms: int
+    node: str = ""
+    stack: tuple[Frame, ...]
+    seq: int = 0
+    entries: int = 0
+    shown: Shown | None = None
+    waiting: Waiting | None = None
+    lookup: str = ""  # id of the lookup that the shown prompt waits for
+    prefill: dict[str, Any] = {}
+    kept: dict[str, Any] = {}  # answers left behind by back or change, by name, offered again
+    trail: tuple[Crumb, ...] = ()
+    undos: tuple[Undo, ...] = ()
+    returning: str = ""  # state to come back to after a change from a summary
+    result: Any = None
+    parked: str = ""  # the sentence, when status is parked
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of the transcript. `kind`: said, asked, answered, ordered, finished, went_back, changed,
+    undone, cancelled, problem, ended. `who`: "bot" or the person. `label` of an answer is the question.
+    """
+
+    n: int
+    at_ms: int
+    kind: str
+    who: str = "bot"
+    state: str = ""
+    seq: int = 0
+    text: Tree = ()
+    label: str = ""
+    order: str = ""
+    verb: str = ""
+    node: str = ""
+    outcome: str = ""
+    offers: tuple[Offer, ...] = ()
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """A button at the end of a session that opens another flow, filled in."""
+
+    label: str
+    flow: str
+    answers: dict[str, Any] = {}
