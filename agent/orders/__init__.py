@@ -1,7 +1,7 @@
 """The vocabulary of orders: what a bot may ask of a node, and what a node answers.
 
 Pure and shared by bot and agent. One struct per order, a closed union, no Docker JSON anywhere
-(docs/decisions/0010). An order travels as the strict JSON inside a signed envelope
+(docs/decisions/0007). An order travels as the strict JSON inside a signed envelope
 (`agent.orders.envelope`).
 """
 
