@@ -1,0 +1,1 @@
+"""What can be run without asking anybody else: for now the welcome demo that Hercules makes itself."""
