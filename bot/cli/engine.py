@@ -171,7 +171,7 @@ def stop() -> StoppedEngine:
             os.kill(started.pid, signal.SIGTERM)
         if not _within(STOP_WITHIN_S, lambda: _start_ticks(started.pid) != started.start_ticks):
             raise EngineSilent(
-                f"The Docker Engine (pid {started.pid}) was told to stop and runs on after {STOP_WITHIN_S} s.",
+                f"The Docker Engine (pid {started.pid}) was told to stop {STOP_WITHIN_S} s ago and runs.",
                 f"Look into {started.log}, and try again.",
             )
         _record_file().unlink(missing_ok=True)
