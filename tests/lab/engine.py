@@ -186,7 +186,7 @@ class LabEngine:
         self._holder.wait()
 
     def _hold_mounts(self) -> subprocess.Popen[str]:
-        """Hold a mount namespace: it outlives a killed engine, as a machine's does, and is gone with the lab."""
+        """Hold a mount namespace: it outlives a killed engine, as a machine's does, and goes with the lab."""
         script = "mount --make-rprivate / && echo ready && exec sleep infinity"
         holder = subprocess.Popen(
             ["unshare", "-m", "sh", "-c", script],

@@ -32,7 +32,9 @@ _APPLETS = (
     "dd",
     "date",
 )
-_SERVE = ("/bin/httpd", "-f", "-p", "8080", "-h", "/www")
+# as process 1, httpd alone would not hear SIGTERM, and every stop would take its whole time
+_HTTPD = "trap 'kill $p; exit 0' TERM; /bin/httpd -f -p 8080 -h {folder} & p=$!; wait $p"
+_SERVE = ("/bin/sh", "-c", _HTTPD.format(folder="/www"))
 # no `wget -T`: Debian's busybox crashes on it
 _ASK = ("CMD", "/bin/wget", "-q", "-O-", "http://127.0.0.1:8080/")
 _SECOND = 1_000_000_000
@@ -72,14 +74,15 @@ def needs_root(name: str, text: str = "hello") -> Archive:
     """Serve `text` on port 8080 as root with a writable root file system; exit with 77 otherwise."""
     script = (
         'test "$(id -u)" = 0 || { echo "must run as root" >&2; exit 77; }; '
-        "echo started >/var/started || { echo 'cannot write /var' >&2; exit 77; }; exec " + " ".join(_SERVE)
+        "echo started >/var/started || { echo 'cannot write /var' >&2; exit 77; }; "
+        + _HTTPD.format(folder="/www")
     )
     return build(name, ("/bin/sh", "-c", script), files={"www/index.html": text}, port=8080, health=_ASK)
 
 
 def keeps(name: str, text: str = "v1") -> Archive:
     """Serve the lines of /data/starts on port 8080: one `text` for each start, kept in the volume /data."""
-    script = f"echo '{text}' >>/data/starts; exec /bin/httpd -f -p 8080 -h /data"
+    script = f"echo '{text}' >>/data/starts; {_HTTPD.format(folder='/data')}"
     health = ("CMD", "/bin/wget", "-q", "-O-", "http://127.0.0.1:8080/starts")
     return build(name, ("/bin/sh", "-c", script), port=8080, health=health, volumes=("/data",))
 
