@@ -25,6 +25,8 @@ import docker
 import msgspec
 from docker.errors import DockerException
 
+from bot.engine.refusals import Gone, Refused
+
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 RUN_DIR = Path("/run/hercules")
 LOG_FILE = Path("/var/log/hercules-engine.log")
@@ -35,15 +37,14 @@ PING_WITHIN_S = 5
 Log = Callable[[str], None]
 
 
-class EngineError(Exception):
-    """The engine is not as asked for: `says` what is so, `do` what to do next."""
+class EngineError(Gone):
+    """The engine is not as asked for."""
 
     code = "engine"
+    says, do = "{what}", "{then}"
 
-    def __init__(self, says: str, do: str) -> None:
-        super().__init__(f"{says} {do}")
-        self.says = says
-        self.do = do
+    def __init__(self, what: str, then: str) -> None:
+        super().__init__(what=what, then=then)
 
 
 class EngineAbsent(EngineError):
@@ -64,10 +65,12 @@ class EngineSilent(EngineError):
     code = "engine_silent"
 
 
-class EngineNotOurs(EngineError):
+class EngineNotOurs(Refused):
     """The engine was not started by Hercules, which therefore does not stop it."""
 
-    code = "engine_not_ours"
+    code, http = "engine_not_ours", 409
+    says = "Hercules has started no Docker Engine on this machine."
+    do = "If one runs, stop it the way it was started, for example: systemctl stop docker"
 
 
 class StartedEngine(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,10 +162,7 @@ def stop() -> StoppedEngine:
     """
     started = _record()
     if started is None:
-        raise EngineNotOurs(
-            "Hercules has started no Docker Engine on this machine.",
-            "If one runs, stop it the way it was started, for example: systemctl stop docker",
-        )
+        raise EngineNotOurs
     if os.geteuid() != 0:
         raise EngineNeedsRoot("The Docker Engine runs as root.", "Run this as root.")
     with _one_at_a_time():
@@ -188,7 +188,7 @@ def bring() -> int:
         # an account that may not use the engine still gets its agent, which runs as root
         return 0 if status().state == "denied" else 4
     except EngineError as error:
-        print(f"bring: {error}", file=sys.stderr)
+        print(f"bring: {error.sentence} {error.next_step}", file=sys.stderr)
         return 1
     return 0
 
