@@ -125,7 +125,9 @@ def _with(settings: Settings, name: str, value: Any, source: str, *, from_text: 
     fields = {n: getattr(settings, n) for n in NAMES} | {name: value}
     try:
         # text of the environment is read leniently ("8088", "true"), the file's own types strictly
-        return msgspec.convert({**fields, "data": str(settings.data)}, Settings, strict=not from_text, dec_hook=_path)
+        return msgspec.convert(
+            {**fields, "data": str(settings.data)}, Settings, strict=not from_text, dec_hook=_path
+        )
     except msgspec.ValidationError as e:
         raise BadSettings(name=name, source=source, why=str(e).partition(" - at")[0].rstrip(".")) from e
 

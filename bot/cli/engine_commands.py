@@ -53,7 +53,9 @@ def stop(yes: bool) -> None:
             if not click.confirm("Stop it?", default=False):
                 raise SystemExit(1)
         stopped = docker_engine.stop()
-    click.echo(f"The Docker Engine (pid {stopped.pid}) has stopped, and {len(stopped.containers)} containers.")
+    click.echo(
+        f"The Docker Engine (pid {stopped.pid}) has stopped, and {len(stopped.containers)} containers."
+    )
 
 
 def _sentence(seen: object) -> str:
@@ -61,7 +63,7 @@ def _sentence(seen: object) -> str:
 
     assert isinstance(seen, EngineStatus)  # noqa: S101  (status() returns nothing else)
     says = {
-        "answers": f"Docker Engine {seen.version} answers at {seen.host}, {len(seen.containers)} containers run.",
+        "answers": f"Docker Engine {seen.version} answers at {seen.host} ({len(seen.containers)} containers).",
         "denied": f"A Docker Engine is at {seen.host}, and this account may not use it.",
         "silent": f"Something is at {seen.host} and does not answer.",
         "absent": f"No Docker Engine is at {seen.host}.",

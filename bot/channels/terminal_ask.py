@@ -1,0 +1,131 @@
+"""Ask a person at a terminal, with prompt_toolkit. Gives back a value, or one of the moves of `Move`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import Completer, PathCompleter, WordCompleter
+from prompt_toolkit.patch_stdout import patch_stdout
+
+from bot.channels.terminal_values import WrongUse, from_text, key_values
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """Instead of an answer: back, cancel, undo, or change NAME."""
+
+    action: str
+    to: str = ""
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer is this file, to be uploaded."""
+
+    path: Path
+
+
+HINT = "/back  /cancel  /undo  /change NAME"
+
+
+class Asker:
+    """One line editor for the whole conversation."""
+
+    def __init__(self) -> None:
+        self._line: PromptSession[str] = PromptSession()
+
+    async def ask(self, shown: Mapping[str, Any]) -> Any:
+        """Ask until something can be made of what was typed. Raises EOFError and KeyboardInterrupt."""
+        with patch_stdout(raw=True):
+            while True:
+                text = await self._read(shown)
+                try:
+                    return self._meant(text.strip(), shown)
+                except WrongUse as e:
+                    print(f"{e.sentence} {e.next_step}")
+
+    async def text(self, label: str) -> str:
+        """Ask for a line that is no answer to a prompt."""
+        with patch_stdout(raw=True):
+            return await self._line.prompt_async(f"{label} ")
+
+    async def _read(self, shown: Mapping[str, Any]) -> str:
+        kind = shown["kind"]
+        if kind == "key-values":
+            return await self._lines("  NAME=VALUE, !NAME=VALUE for a secret, empty line ends > ")
+        default = shown.get("kept") if shown.get("kept") is not None else shown.get("default")
+        known = "" if default is None or isinstance(default, dict | list) else str(default)
+        text = await self._line.prompt_async(
+            _field(shown),
+            is_password=kind == "secret",
+            default=known if kind in ("text", "number") else "",
+            completer=_completer(shown),
+            multiline=False,
+            bottom_toolbar=HINT,
+        )
+        return text or (known if kind in ("pick", "yes-no") else "")
+
+    async def _lines(self, field: str) -> str:
+        lines: list[str] = []
+        while line := await self._line.prompt_async(
+            field, is_password=False, default="", bottom_toolbar=HINT
+        ):
+            if line.startswith("/"):
+                return line
+            lines.append(line)
+        return "\n".join(lines)
+
+    def _meant(self, text: str, shown: Mapping[str, Any]) -> Any:
+        if text.startswith("/") and shown["kind"] != "upload":
+            return _move(text)
+        match shown["kind"]:
+            case "pick":
+                return _picked(text, shown["options"])
+            case "upload":
+                if text in ("/back", "/cancel", "/undo"):
+                    return _move(text)
+                path = Path(text.removeprefix("@")).expanduser()
+                if not path.is_file():
+                    raise WrongUse(what=f"There is no file {path}.", way="Name one that is there.")
+                return File(path=path)
+            case "key-values":
+                return key_values("a line", text)
+            case "yes-no" | "confirm":
+                return from_text("The answer", text or "no", "yes-no", {})
+            case kind:
+                return from_text("The answer", text, kind, shown.get("schema", {}))
+
+
+def _field(shown: Mapping[str, Any]) -> str:
+    if shown["kind"] == "confirm":
+        return f"  yes ({shown.get('yes', '')}) / no ({shown.get('no', '')}) > "
+    if shown["kind"] == "yes-no":
+        return "  yes / no > "
+    return f"  {shown.get('unit', '')} > " if shown.get("unit") else "  > "
+
+
+def _completer(shown: Mapping[str, Any]) -> Completer | None:
+    if shown["kind"] == "upload":
+        return PathCompleter(expanduser=True)
+    if shown["kind"] == "pick":
+        return WordCompleter([option["value"] for option in shown["options"]])
+    return None
+
+
+def _picked(text: str, options: Any) -> str:
+    """By number, value or label."""
+    if text.isdigit() and 0 < int(text) <= len(options):
+        return str(options[int(text) - 1]["value"])
+    for option in options:
+        if text.lower() in (option["value"].lower(), option["label"].lower()):
+            return str(option["value"])
+    raise WrongUse(what=f"{text!r} is none of these.", way="Type a number or a name from the list.")
+
+
+def _move(text: str) -> Move:
+    action, _, to = text[1:].partition(" ")
+    if action in ("back", "cancel", "undo") or (action == "change" and to.strip()):
+        return Move(action=action, to=to.strip())
+    raise WrongUse(what=f"There is no {text}.", way=f"There are {HINT}.")
