@@ -22,14 +22,14 @@ class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Closed and immutable; defaults are left out of the canonical bytes."""
 
 
-class FactQuery(Base, frozen=True):
+class FactQuery(Base, frozen=True, kw_only=True):
     """A lookup that a prompt needs: which fact, with which arguments (see `bot.engine.facts`)."""
 
     fact: str
     args: dict[str, Value] = {}
 
 
-class Option(Base, frozen=True):
+class Option(Base, frozen=True, kw_only=True):
     """One option of a pick. `when` (an expression) leaves it out; `unless` disables it with a reason."""
 
     value: str
@@ -39,7 +39,7 @@ class Option(Base, frozen=True):
     disabled: Template = ""  # the reason; renders empty = enabled
 
 
-class Text(Base, frozen=True, tag="text", tag_field="kind"):
+class Text(Base, frozen=True, kw_only=True, tag="text", tag_field="kind"):
     """Text of one or more lines."""
 
     label: Template
@@ -53,7 +53,7 @@ class Text(Base, frozen=True, tag="text", tag_field="kind"):
     lines: bool = False
 
 
-class Number(Base, frozen=True, tag="number", tag_field="kind"):
+class Number(Base, frozen=True, kw_only=True, tag="number", tag_field="kind"):
     """A number; whole unless `whole` is False."""
 
     label: Template
@@ -65,7 +65,7 @@ class Number(Base, frozen=True, tag="number", tag_field="kind"):
     whole: bool = True
 
 
-class YesNo(Base, frozen=True, tag="yes-no", tag_field="kind"):
+class YesNo(Base, frozen=True, kw_only=True, tag="yes-no", tag_field="kind"):
     """Yes or no."""
 
     label: Template
@@ -75,7 +75,7 @@ class YesNo(Base, frozen=True, tag="yes-no", tag_field="kind"):
     no: str = "No"
 
 
-class Pick(Base, frozen=True, tag="pick", tag_field="kind"):
+class Pick(Base, frozen=True, kw_only=True, tag="pick", tag_field="kind"):
     """One of several options, given or live from the fleet. The name gets the option's data."""
 
     label: Template
@@ -85,7 +85,7 @@ class Pick(Base, frozen=True, tag="pick", tag_field="kind"):
     empty: Template = "There is nothing to choose from."
 
 
-class Secret(Base, frozen=True, tag="secret", tag_field="kind"):
+class Secret(Base, frozen=True, kw_only=True, tag="secret", tag_field="kind"):
     """A secret: sealed before it is acknowledged, never shown again."""
 
     label: Template
@@ -95,7 +95,7 @@ class Secret(Base, frozen=True, tag="secret", tag_field="kind"):
     optional: bool = False
 
 
-class KeyValues(Base, frozen=True, tag="key-values", tag_field="kind"):
+class KeyValues(Base, frozen=True, kw_only=True, tag="key-values", tag_field="kind"):
     """A list of names and values, of which each may be secret."""
 
     label: Template
@@ -104,7 +104,7 @@ class KeyValues(Base, frozen=True, tag="key-values", tag_field="kind"):
     max_items: int = 100
 
 
-class Upload(Base, frozen=True, tag="upload", tag_field="kind"):
+class Upload(Base, frozen=True, kw_only=True, tag="upload", tag_field="kind"):
     """A file, kept as a blob."""
 
     label: Template
@@ -113,7 +113,7 @@ class Upload(Base, frozen=True, tag="upload", tag_field="kind"):
     max_bytes: int = 8 * 1024**3
 
 
-class Confirm(Base, frozen=True, tag="confirm", tag_field="kind"):
+class Confirm(Base, frozen=True, kw_only=True, tag="confirm", tag_field="kind"):
     """Yes or no to a summary. `summary` names answers; each row can be changed in place.
 
     `facts` adds rows that cannot be changed: (label, template).
@@ -130,7 +130,7 @@ class Confirm(Base, frozen=True, tag="confirm", tag_field="kind"):
 Prompt = Text | Number | YesNo | Pick | Secret | KeyValues | Upload | Confirm
 
 
-class Ask(Base, frozen=True, tag="ask", tag_field="state"):
+class Ask(Base, frozen=True, kw_only=True, tag="ask", tag_field="state"):
     """Ask a person. `then` is a state, or one per answer value (pick, yes-no: "yes"/"no", confirm).
 
     `quiet`: takes the default without asking; asked only when changed from a summary, or when the
@@ -147,21 +147,21 @@ class Ask(Base, frozen=True, tag="ask", tag_field="state"):
     check: str | None = None
 
 
-class Say(Base, frozen=True, tag="say", tag_field="state"):
+class Say(Base, frozen=True, kw_only=True, tag="say", tag_field="state"):
     """Say something and go on."""
 
     text: Template
     then: StateName
 
 
-class OrderForm(Base, frozen=True):
+class OrderForm(Base, frozen=True, kw_only=True):
     """An order to be: its verb, and its arguments with templates in them."""
 
     verb: str
     args: dict[str, Value] = {}
 
 
-class Do(Base, frozen=True, tag="do", tag_field="state"):
+class Do(Base, frozen=True, kw_only=True, tag="do", tag_field="state"):
     """Send one order and wait for its result. The name `as` gets {outcome, problem, seconds, **facts}.
 
     `undo` is the order that takes it back: at cancel, and (in reverse) when a later `Do` fails without a
@@ -178,14 +178,14 @@ class Do(Base, frozen=True, tag="do", tag_field="state"):
     lifetime_s: int = 3_600
 
 
-class Case(Base, frozen=True):
+class Case(Base, frozen=True, kw_only=True):
     """One way of a Choose."""
 
     when: str  # expression
     then: StateName
 
 
-class Choose(Base, frozen=True, tag="choose", tag_field="state"):
+class Choose(Base, frozen=True, kw_only=True, tag="choose", tag_field="state"):
     """Branch on data: the first case that holds, else `otherwise`.
 
     With `hook`, the plugin's function computes the name of one of `targets` instead.
@@ -197,7 +197,7 @@ class Choose(Base, frozen=True, tag="choose", tag_field="state"):
     targets: tuple[StateName, ...] = ()
 
 
-class Call(Base, frozen=True, tag="call", tag_field="state"):
+class Call(Base, frozen=True, kw_only=True, tag="call", tag_field="state"):
     """Run another flow inside this session; its result becomes the name `as`.
 
     `version` is pinned when the flow is published.
@@ -210,7 +210,7 @@ class Call(Base, frozen=True, tag="call", tag_field="state"):
     version: str = ""
 
 
-class Wait(Base, frozen=True, tag="wait", tag_field="state"):
+class Wait(Base, frozen=True, kw_only=True, tag="wait", tag_field="state"):
     """Wait for a time: `for_s` seconds (expression or number), or until a time of day "HH:MM" (UTC)."""
 
     for_s: Value = None
@@ -219,7 +219,7 @@ class Wait(Base, frozen=True, tag="wait", tag_field="state"):
     then: StateName
 
 
-class End(Base, frozen=True, tag="end", tag_field="state"):
+class End(Base, frozen=True, kw_only=True, tag="end", tag_field="state"):
     """The end, with a last message. `outcome` decides the exit code of scripts.
 
     `offers` are buttons that open another flow, filled in: (label, flow, {name: value template}).
@@ -234,7 +234,7 @@ class End(Base, frozen=True, tag="end", tag_field="state"):
 State = Ask | Say | Do | Choose | Call | Wait | End
 
 
-class Flow(Base, frozen=True):
+class Flow(Base, frozen=True, kw_only=True):
     """A compiled chatflow. `start` is the first declared state."""
 
     form: Literal[1] = 1

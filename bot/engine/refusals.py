@@ -115,3 +115,27 @@ class SessionTooLong(Refused):
     code, http = "session_too_long", 409
     says = "This session has grown too long to go on."
     do = "Start a new one; what was done stays done."
+
+
+class Stale(Refused):
+    """A result, fact or timer that no session waits for (any more). To the sender it is settled."""
+
+    code, http = "stale", 409
+    says = "Nothing waits for {event} {id} any more."
+    do = "Forget it."
+
+
+class NeverWaits(Refused):
+    """The flow went through 1,000 states without asking, ordering, waiting or ending: the author's doing."""
+
+    code, http = "never_waits", 422
+    says = "The chatflow {flow!r} goes round in circles (it passed state {state!r} again and again)."
+    do = "Tell its author; nothing was done."
+
+
+class NothingToUndo(Refused):
+    """Undo was asked, but nothing was done since."""
+
+    code, http = "nothing_to_undo", 409
+    says = "There is nothing to take back here."
+    do = "Go on, go back, or cancel."

@@ -69,10 +69,12 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """What a session waits for when no person is asked: an order, lookup, timer or hook, by id."""
 
-    kind: Literal["order", "timer", "hook", "undo"]
+    kind: Literal["order", "timer", "hook", "undo", "lookup"]
     id: str
     says: Tree = ()
     since_ms: int = 0
+    due_ms: int = 0  # of a timer
+    verb: str = ""  # of an order
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,14 +87,38 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Crumb(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt that was answered, and what back needs to return to it (the stack as it was)."""
+    """A prompt that was answered, and what back needs to return to it.
+
+    `stack` is the stack as it stood, without names; `before` is what the names that changed since were
+    then, by "depth.name": [value], or [] for none. `quiet` ones were not shown: back passes them by.
+    The first crumb of a trail may have no name: where the session began, or what cannot be undone.
+    """
 
     seq: int
     name: str
     depth: int
     stack: tuple[Frame, ...]
-    value: Any = None
+    value: Any = None  # the answer as it was given, not what the name got
     undos: int = 0  # how many undos stood on the list then
+    quiet: bool = False
+    before: dict[str, list[Any]] = {}
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer left behind by back or change: offered again, and taken again after a change."""
+
+    value: Any
+    seq: int
+    quiet: bool = False
+
+
+class Unwinding(msgspec.Struct, frozen=True, kw_only=True):
+    """Undoing under way: `down_to` undos are to be left, then cancel, go back to trail[`to`], or ask."""
+
+    goal: Literal["cancel", "back", "ask"]
+    down_to: int
+    to: int = 0
+    says: str = ""  # goal "ask": what went wrong
 
 
 class Undo(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,17 +150,23 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Waiting | None = None
     lookup: str = ""  # id of the lookup that the shown prompt waits for
     prefill: dict[str, Any] = {}
-    kept: dict[str, Any] = {}  # answers left behind by back or change, by name, offered again
+    kept: dict[str, Kept] = {}  # by name
     trail: tuple[Crumb, ...] = ()
     undos: tuple[Undo, ...] = ()
-    returning: str = ""  # state to come back to after a change from a summary
+    returning: str = ""  # "depth.state" to come back to after a change from a summary
+    unwinding: Unwinding | None = None
+    stopping: bool = False  # cancelled while an order was under way: it is awaited first
+    restarts: bool = False  # a built-in prompt's retry goes on from the last crumb, not from this state
+    bytes: int = 0  # of all entries so far
     result: Any = None
     parked: str = ""  # the sentence, when status is parked
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One item of the transcript. `kind`: said, asked, answered, ordered, finished, went_back, changed,
-    undone, cancelled, problem, ended. `who`: "bot" or the person. `label` of an answer is the question.
+    undone, cancelled, problem, ended. `who`: "bot" or the person. `label` of an answer is the question,
+    `offered` what there was to pick from; its `outcome` is "prefilled" when it was given beforehand.
+    A new kind also needs a row in docs/engine.md.
     """
 
     n: int
@@ -149,6 +181,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     verb: str = ""
     node: str = ""
     outcome: str = ""
+    offered: tuple[str, ...] = ()
     offers: tuple[Offer, ...] = ()
 
 
