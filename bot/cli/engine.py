@@ -30,6 +30,7 @@ from bot.engine.refusals import Gone, Refused
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 RUN_DIR = Path("/run/hercules")
 LOG_FILE = Path("/var/log/hercules-engine.log")
+SYSTEMD = Path("/run/systemd/system")  # is there exactly when systemd runs
 START_WITHIN_S = 60  # a first start makes networks and firewall rules; 8 s on two busy cores
 STOP_WITHIN_S = 90  # dockerd gives each container 10 s to end, all at once, and then tidies up
 PING_WITHIN_S = 5
@@ -149,7 +150,7 @@ def ensure(log: Log) -> EngineStatus:
         seen = status()
         if seen.state == "answers":
             return seen
-        if Path("/run/systemd/system").is_dir():
+        if SYSTEMD.is_dir():
             return _start_by_systemd(log)
         return _start(dockerd, log)
 
