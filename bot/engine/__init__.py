@@ -1,0 +1,46 @@
+"""The pure chatflow engine, and the words that authors of chatflows use."""
+
+from bot.engine import facts, orders
+from bot.engine.vocabulary import (
+    Ask,
+    Call,
+    Case,
+    Chatflow,
+    Choose,
+    Confirm,
+    Do,
+    End,
+    KeyValues,
+    Number,
+    Option,
+    Pick,
+    Say,
+    Secret,
+    Text,
+    Upload,
+    Wait,
+    YesNo,
+)
+
+__all__ = [
+    "Ask",
+    "Call",
+    "Case",
+    "Chatflow",
+    "Choose",
+    "Confirm",
+    "Do",
+    "End",
+    "KeyValues",
+    "Number",
+    "Option",
+    "Pick",
+    "Say",
+    "Secret",
+    "Text",
+    "Upload",
+    "Wait",
+    "YesNo",
+    "facts",
+    "orders",
+]

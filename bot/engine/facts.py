@@ -33,6 +33,9 @@ FACTS: Final[dict[str, Fact]] = {
     ),
     "images": Fact("options", ("node",), "each image on the node: ImageFact"),
     "nodes": Fact("options", (), "each node: its `id`, `name` and whether it is online"),
+    "demos": Fact(
+        "options", (), "each image that Hercules makes itself: `reference`, `blob`, `blob_bytes`, `port`"
+    ),
     "free_port": Fact("value", ("node",), "a port between 20000 and 29999 that nothing uses"),
     "free_memory": Fact("value", ("node",), "how much memory to propose, in MiB"),
 }
@@ -56,6 +59,11 @@ def images(*, node: str = "") -> FactQuery:
 def nodes() -> FactQuery:
     """All nodes as options."""
     return _query("nodes")
+
+
+def demos() -> FactQuery:
+    """Images that Hercules makes itself, as options."""
+    return _query("demos")
 
 
 def free_port(*, node: str = "") -> FactQuery:

@@ -72,8 +72,8 @@ def _text(value: Any, depth: int) -> str:
             return f"{name}={MASK}"
         case {"sealed": _}:
             return MASK
-        case {"name": str(name), "value": set_to, **others} if not others:
-            return f"{name}={_text(set_to, depth + 1)}"
+        case {"name": str(name), "value": str(set_to)}:
+            return f"{name}={set_to}"
         case {"blob": _, "bytes": int(size), "name": str(name)}:
             return f"{name} ({size_of(size)})"
         case {"label": str(label)} | {"name": str(label)} | {"reference": str(label)}:
@@ -87,7 +87,7 @@ def _text(value: Any, depth: int) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return str(value).removesuffix(".0")
 
 
 def size_of(count: Any) -> str:

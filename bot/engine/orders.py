@@ -1,4 +1,4 @@
-"""Orders as authors write them, ``orders.StopTarget(target="{{ it.target }}")``, and what is known of each verb.
+"""Orders as authors write them, ``orders.StopTarget(target="{{ it.target }}")``, and what each verb risks.
 
 Rule 1: the verbs and their arguments are those of `agent.orders`, read from its structs, never listed here.
 Rule 2: an argument's name is checked at once, its value when it holds no template; the order as a whole when

@@ -107,13 +107,20 @@ class Template:
         return rendering
 
     def to_text(self, scope: Scope) -> str:
-        """As one string: for labels, arguments and addresses. Raises Unfit."""
+        """As one string, for arguments: only texts and numbers, unchanged. Raises Unfit."""
+        return self._joined(scope, filters.as_argument)
+
+    def to_words(self, scope: Scope) -> str:
+        """As one string for people, without Markdown: labels, rows of a summary. Raises Unfit."""
+        return self._joined(scope, filters.as_text)
+
+    def _joined(self, scope: Scope, write: Callable[[Any], str]) -> str:
         out = []
         rendering = self.render(scope)
         values = iter(rendering.values)
         chars = 0
         for piece in rendering.pieces:
-            text = filters.as_argument(next(values)) if piece.startswith(HOLE_OPENS) else piece
+            text = write(next(values)) if piece.startswith(HOLE_OPENS) else piece
             chars += len(text)
             if chars > OUTPUT_CHARS:
                 raise Unfit(f"the text grows beyond {OUTPUT_CHARS} characters")
@@ -277,12 +284,8 @@ class _Reader:
         otherwise = self.statements(node.else_)
 
         def write(names: dict[str, Any], out: Rendering) -> None:
-            for test, body in ways:
-                if test(names):
-                    break
-            else:
-                body = otherwise
-            for part in body:
+            chosen = next((body for test, body in ways if test(names)), otherwise)
+            for part in chosen:
                 part(names, out)
 
         return [write]

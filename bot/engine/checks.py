@@ -1,0 +1,293 @@
+"""What makes a flow impossible to run. `compile` refuses such a flow; `lint` says more about the others."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from agent.orders import limits
+from bot.engine import facts, form, orders, patterns, rows, template
+from bot.engine.template import TemplateRefused
+
+STATES_MAX: Final = 500
+FLOW_BYTES: Final = 256_000
+WAIT_MAX_S: Final = 31 * 24 * 3600
+RESERVED: Final = frozenset({"session", "loop", "true", "false", "none", "True", "False", "None", "way_on"})
+_FLOW_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
+_TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
+_SLOT = re.compile(r"\{([^{}]*)\}")
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One mistake or piece of advice: where, a stable code, a sentence. `line` is 0 when not known."""
+
+    state: str
+    code: str
+    says: str
+    line: int = 0
+    advice: bool = False
+
+
+def errors(flow: form.Flow) -> list[Problem]:
+    """Everything that keeps a flow from running, in the order of its states."""
+    found = list(_of_flow(flow))
+    for name, state in flow.states.items():
+        found += (Problem(name, code, says) for code, says in _of_state(flow, name, state))
+    return found
+
+
+def names_set(state: form.State) -> set[str]:
+    """The names that have a value once a state is left."""
+    match state:
+        case form.Ask(as_=name) | form.Do(as_=name):
+            return {name}
+        case form.Call(as_=str(name)):
+            return {name}
+        case _:
+            return set()
+
+
+def all_names(flow: form.Flow) -> set[str]:
+    """Every name that some state of the flow may set, and those given to it."""
+    return {"session", *flow.takes}.union(*(names_set(state) for state in flow.states.values()))
+
+
+def expressions(state: form.State) -> Iterator[str]:
+    """The sources of a state's expressions (written without braces)."""
+    match state:
+        case form.Ask(only_if=str(when)):
+            yield when
+        case form.Choose():
+            yield from (case.when for case in state.cases)
+        case form.Do(node=str(node)) if node:
+            yield node
+        case form.Wait(for_s=str(for_s)):
+            yield for_s
+        case _:
+            pass
+    if isinstance(state, form.Ask):
+        yield from (option.when for option in fixed_options(state.prompt) if option.when is not None)
+
+
+def texts(state: form.State) -> Iterator[Any]:
+    """A state's messages and JSON values, in which templates may stand."""
+    match state:
+        case form.Ask():
+            prompt = state.prompt
+            yield from (prompt.label, prompt.help, state.title)
+            if not isinstance(prompt, form.Secret | form.Upload | form.Confirm | form.YesNo):
+                default = prompt.default
+                yield default.args if isinstance(default, form.FactQuery) else default
+            if isinstance(prompt, form.Pick):
+                yield prompt.empty
+                if isinstance(prompt.options, form.FactQuery):
+                    yield prompt.options.args
+                for option in fixed_options(prompt):
+                    yield from (option.label, option.description, option.disabled)
+            if isinstance(prompt, form.Confirm):
+                yield from (value for _, value in prompt.facts)
+        case form.Say(text=words):
+            yield words
+        case form.Do():
+            yield from (state.says, state.order.args)
+        case form.Call(args=args):
+            yield args
+        case form.Wait(says=says, until=until):
+            yield from (says, until or "")
+        case form.End():
+            yield from (state.text, state.result)
+            yield from (part for label, _, answers in state.offers for part in (label, answers))
+        case form.Choose():
+            pass
+
+
+def reads(state: form.State) -> tuple[set[str], set[str]]:
+    """The names that a state's templates read: those they need, and all. Raises TemplateRefused.
+
+    A Do's undo is read after the Do is done; see `undo_reads`.
+    """
+    compiled: list[template.Template | template.Expression] = [
+        template.expression(e) for e in expressions(state)
+    ]
+    compiled += [t for value in texts(state) for t in template.templates_in(value)]
+    needs: set[str] = set().union(*(c.needs for c in compiled))
+    may: set[str] = set().union(*(c.may for c in compiled))
+    return needs, may
+
+
+def undo_reads(state: form.State) -> set[str]:
+    """The names that a Do's undo reads."""
+    if not isinstance(state, form.Do) or state.undo is None:
+        return set()
+    return set().union(*(t.needs for t in template.templates_in(state.undo.args)))
+
+
+def default_query(prompt: form.Prompt) -> form.FactQuery | None:
+    """The lookup that a prompt's default needs, if any (as data it is a dict with the key "fact")."""
+    return _query(prompt.default) if isinstance(prompt, form.Text | form.Number) else None
+
+
+def options_query(prompt: form.Prompt) -> form.FactQuery | None:
+    """The lookup that a pick's options need, if any."""
+    return _query(prompt.options) if isinstance(prompt, form.Pick) else None
+
+
+def fixed_options(prompt: form.Prompt) -> tuple[form.Option, ...]:
+    """The options of a pick that its author wrote."""
+    if not isinstance(prompt, form.Pick) or isinstance(prompt.options, form.FactQuery):
+        return ()
+    return prompt.options
+
+
+def _query(value: Any) -> form.FactQuery | None:
+    if isinstance(value, form.FactQuery):
+        return value
+    if isinstance(value, dict) and "fact" in value:
+        return msgspec.convert(value, form.FactQuery)
+    return None
+
+
+def _of_flow(flow: form.Flow) -> Iterator[Problem]:
+    if not _FLOW_NAME.fullmatch(flow.name):
+        yield Problem(
+            "", "name", f"The name {flow.name!r} must be of lower-case letters, digits and hyphens."
+        )
+    if not flow.title.strip():
+        yield Problem("", "title", "A chatflow needs a title.")
+    if not flow.states:
+        yield Problem("", "no-states", "A chatflow needs at least one state.")
+        return
+    if len(flow.states) > STATES_MAX or len(msgspec.json.encode(flow)) > FLOW_BYTES:
+        yield Problem("", "size", f"A chatflow may have {STATES_MAX} states and {FLOW_BYTES} bytes.")
+    if flow.start not in flow.states:
+        yield Problem("", "no-such-state", f"The first state {flow.start!r} does not exist.")
+    if not any(isinstance(state, form.End) for state in flow.states.values()):
+        yield Problem("", "no-end", "A chatflow needs an End.")
+    known = all_names(flow)
+    for name in flow.takes:
+        if not name.isidentifier() or name in RESERVED:
+            yield Problem("", "name", f"{name!r} in `takes` cannot be a name.")
+    for pattern in flow.says:
+        for slot in _SLOT.findall(pattern):
+            if slot not in known:
+                yield Problem(
+                    "", "says", f"{pattern!r} fills in {slot!r}, which no Ask asks and `takes` lacks."
+                )
+
+
+def _of_state(flow: form.Flow, name: str, state: form.State) -> Iterator[tuple[str, str]]:
+    for own in {name, *names_set(state)}:
+        if not own.isidentifier() or own in RESERVED:
+            yield "name", f"{own!r} cannot be a name here."
+    for row in rows.ways_of(name, state):
+        if row.dest == "":
+            yield "no-then", "It needs `then`: no state is declared after it."
+        elif row.dest not in flow.states:
+            near = difflib.get_close_matches(row.dest, flow.states, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            yield "no-such-state", f"It leads to {row.dest!r}, which does not exist.{hint}"
+    try:
+        needs = reads(state)[1] | undo_reads(state)
+    except TemplateRefused as e:
+        yield "template", str(e)
+    else:
+        for unknown in sorted(needs - all_names(flow)):
+            near = difflib.get_close_matches(unknown, all_names(flow), 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            yield "undeclared", f"It uses {unknown!r}, which no state sets.{hint}"
+    match state:
+        case form.Ask():
+            yield from _of_ask(flow, state)
+        case form.Do():
+            yield from _of_do(state)
+        case form.Choose():
+            yield from _of_choose(state)
+        case form.Wait():
+            yield from _of_wait(state)
+        case form.Call(flow=called) if not _FLOW_NAME.fullmatch(called):
+            yield "call", f"{called!r} cannot be the name of a chatflow."
+        case _:
+            pass
+
+
+def _of_ask(flow: form.Flow, ask: form.Ask) -> Iterator[tuple[str, str]]:
+    prompt = ask.prompt
+    if ask.only_if is not None and isinstance(ask.then, dict):
+        yield "only-if", "An Ask with `only_if` needs one state as `then`."
+    if ask.quiet and getattr(prompt, "default", None) is None:
+        yield "quiet", "A quiet Ask needs a default."
+    if (query := default_query(prompt)) and (says := facts.problem(query, "value")):
+        yield "fact", says
+    answers: set[str] | None = None
+    match prompt:
+        case form.Pick():
+            query = options_query(prompt)
+            if query is not None:
+                if says := facts.problem(query, "options"):
+                    yield "fact", says
+            else:
+                values = [option.value for option in fixed_options(prompt)]
+                answers = set(values)
+                if not values or len(answers) != len(values):
+                    yield "options", "A Pick needs options, each with a value of its own."
+        case form.YesNo() | form.Confirm():
+            answers = {"yes", "no"}
+        case form.Text(pattern=str(pattern)) if says := patterns.problem(pattern, prompt.max_length):
+            yield "pattern", says
+        case _:
+            pass
+    if (
+        isinstance(prompt, form.Text | form.Secret)
+        and not 0 <= prompt.min_length <= prompt.max_length <= 100_000
+    ):
+        yield "length", "`min_length` and `max_length` must be in order, and at most 100,000."
+    match prompt:
+        case form.Number(minimum=int() | float() as least, maximum=int() | float() as most) if least > most:
+            yield "range", "`minimum` is above `maximum`."
+    if isinstance(prompt, form.Confirm):
+        if not isinstance(ask.then, dict):
+            yield "confirm", 'A Confirm needs `then` for both answers: {"yes": …, "no": …}.'
+        for name in prompt.summary:
+            if name not in all_names(flow):
+                yield "undeclared", f"The summary shows {name!r}, which no state sets."
+    if isinstance(ask.then, dict):
+        if answers is None:
+            yield "then", "Only the answers of a Pick with fixed options, a YesNo or a Confirm can branch."
+        elif set(ask.then) != answers:
+            wrong = ", ".join(repr(a) for a in sorted(set(ask.then) ^ answers))
+            yield "then", f"`then` needs one state for each answer and no other: look at {wrong}."
+
+
+def _of_do(do: form.Do) -> Iterator[tuple[str, str]]:
+    for says in orders.problems(do.order):
+        yield "order", says
+    if do.undo is not None:
+        for says in orders.problems(do.undo):
+            yield "order", f"Undo: {says}"
+    if not 1 <= do.lifetime_s <= limits.ORDER_LIFETIME_S:
+        yield "lifetime", f"`lifetime_s` must be between 1 and {limits.ORDER_LIFETIME_S}."
+
+
+def _of_choose(choose: form.Choose) -> Iterator[tuple[str, str]]:
+    if choose.hook is not None:
+        if not choose.hook.isidentifier():
+            yield "hook", f"{choose.hook!r} must be a plain function of the chatflow's own file."
+        if not choose.targets or choose.cases:
+            yield "choose", "A Choose `by` a function needs its `targets` and no cases."
+    elif not choose.cases:
+        yield "choose", "A Choose needs cases, or `by` and `targets`."
+    elif choose.otherwise is None:
+        yield "choose", "A Choose needs `otherwise`: no state is declared after it."
+
+
+def _of_wait(wait: form.Wait) -> Iterator[tuple[str, str]]:
+    if (wait.for_s is None) == (wait.until is None):
+        yield "wait", "A Wait needs either `for_s` or `until`."
+    if isinstance(wait.for_s, int | float) and not 0 < wait.for_s <= WAIT_MAX_S:
+        yield "wait", f"`for_s` must be above 0 and at most {WAIT_MAX_S} seconds."
+    if wait.until is not None and not template.is_template(wait.until) and not _TIME.fullmatch(wait.until):
+        yield "wait", '`until` must be a time of day in UTC, like "03:00".'

@@ -1,0 +1,61 @@
+"""A flow made ready to run: its `transitions` machine and its templates, compiled once per version."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+from transitions import Machine
+
+from bot.engine import checks, compile, form, markdown, rows
+
+WAY_ON: Final = "way_on"  # the name of built-in prompts: retry, back, cancel
+
+
+class Ready:
+    """One version of a flow. Immutable; may be shared by all sessions that run it."""
+
+    def __init__(self, flow: form.Flow) -> None:
+        self.flow = flow
+        self.version = compile.version_of(flow)
+        self.rows = rows.rows_of(flow)
+        self.machine = Machine(
+            model=None,
+            states=list(flow.states),
+            transitions=sorted({(row.trigger, row.source, row.dest) for row in self.rows}),
+            initial=None,
+            auto_transitions=False,
+        )
+        self.asks: dict[str, str] = {}  # name -> the state that asks it first
+        for name, state in flow.states.items():
+            if isinstance(state, form.Ask):
+                self.asks.setdefault(state.as_, name)
+            for words in _messages(state):
+                markdown.message(words)
+
+    def may_go(self, trigger: str, source: str, dest: str) -> bool:
+        """Whether the machine has that row."""
+        return bool(self.machine.get_transitions(trigger, source, dest))
+
+    def takes_event(self, trigger: str, source: str) -> bool:
+        """Whether the event moves that state."""
+        return bool(self.machine.get_transitions(trigger, source))
+
+    def prompt_of(self, name: str) -> form.Prompt | None:
+        """The prompt whose answer gets a name."""
+        state = self.flow.states.get(self.asks.get(name, ""))
+        return state.prompt if isinstance(state, form.Ask) else None
+
+
+class Flows(Protocol):
+    """Where the engine gets flows from. Both raise NoSuchFlow."""
+
+    def by_version(self, version: str) -> Ready:
+        """That very version, whatever was published since."""
+
+    def current(self, name: str) -> Ready:
+        """The version that a new session or call runs."""
+
+
+def _messages(state: form.State) -> list[str]:
+    checked: list[Any] = list(checks.texts(state))
+    return [value for value in checked if isinstance(value, str)]

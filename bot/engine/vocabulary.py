@@ -1,0 +1,378 @@
+"""The author's spelling of a chatflow in Python. docs/authoring.md shows it in use.
+
+A chatflow is a subclass of `Chatflow` whose attributes are states, in the order of declaration; the first
+one is where it starts. Everything here only notes what was written, and where; `bot.engine.compile` turns
+it into data and finds the mistakes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from bot.engine import form
+from bot.engine.form import FactQuery, OrderForm, Risk
+
+Hook = Callable[[dict[str, Any]], Any]
+Then = str | Mapping[str, str]
+
+
+class Chatflow:
+    """A declared state machine that leads people through a task. Subclass it; never instantiate it."""
+
+    title: ClassVar[str] = ""
+    says: ClassVar[Sequence[str]] = ()  # what people type to get here; {name} fills that answer in
+    risk: ClassVar[Risk] = "reads"
+    name: ClassVar[str] = ""  # default: the class's name, RestartContainer -> restart-container
+    description: ClassVar[str] = ""  # default: the class's docstring
+    takes: ClassVar[Sequence[str]] = ()  # names that a caller may give besides the asked ones
+
+
+class Prompt:
+    """A prompt as written: its compiled form, and the name that its answer gets."""
+
+    def __init__(self, compiled: form.Prompt, as_: str | None) -> None:
+        self.compiled = compiled
+        self.as_ = as_
+
+
+class State:
+    """A state as written. `line` and `file` are where, for the messages of compile and lint."""
+
+    def __init__(self) -> None:
+        frame = sys._getframe(2)
+        self.line, self.file = frame.f_lineno, frame.f_code.co_filename
+
+    def compiled(self, name: str, following: str | None) -> form.State:
+        """The form of this state, called `name`; `following` is the next one declared."""
+        raise NotImplementedError
+
+
+def Text(
+    label: str,
+    *,
+    as_: str | None = None,
+    help: str = "",
+    placeholder: str = "",
+    default: Any = None,
+    min_length: int = 1,
+    max_length: int = 2_000,
+    pattern: str | None = None,
+    pattern_says: str = "",
+    lines: bool = False,
+) -> Prompt:
+    """Text of one line, or of more with `lines`."""
+    return Prompt(
+        form.Text(
+            label=label,
+            help=help,
+            placeholder=placeholder,
+            default=default,
+            min_length=min_length,
+            max_length=max_length,
+            pattern=pattern,
+            pattern_says=pattern_says,
+            lines=lines,
+        ),
+        as_,
+    )
+
+
+def Number(
+    label: str,
+    *,
+    as_: str | None = None,
+    help: str = "",
+    default: Any | FactQuery = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    unit: str = "",
+    whole: bool = True,
+) -> Prompt:
+    """A number, whole unless `whole=False`."""
+    return Prompt(
+        form.Number(
+            label=label, help=help, default=default, minimum=minimum, maximum=maximum, unit=unit, whole=whole
+        ),
+        as_,
+    )
+
+
+def YesNo(
+    label: str,
+    *,
+    as_: str | None = None,
+    help: str = "",
+    default: bool | None = None,
+    yes: str = "Yes",
+    no: str = "No",
+) -> Prompt:
+    """Yes or no."""
+    return Prompt(form.YesNo(label=label, help=help, default=default, yes=yes, no=no), as_)
+
+
+def Option(
+    value: str, label: str = "", *, description: str = "", when: str | None = None, disabled: str = ""
+) -> form.Option:
+    """One option of a pick. `when` (an expression) leaves it out, `disabled` gives a reason against it."""
+    return form.Option(
+        value=value, label=label or value, description=description, when=when, disabled=disabled
+    )
+
+
+def Pick(
+    label: str,
+    *,
+    options: FactQuery | Mapping[str, str] | Sequence[form.Option | str],
+    as_: str | None = None,
+    help: str = "",
+    default: Any = None,
+    empty: str = "There is nothing to choose from.",
+) -> Prompt:
+    """One of several options: {value: label}, a list of `Option(…)`, or facts."""
+    listed: tuple[form.Option, ...] | FactQuery
+    if isinstance(options, FactQuery):
+        listed = options
+    elif isinstance(options, Mapping):
+        listed = tuple(Option(value, words) for value, words in options.items())
+    else:
+        listed = tuple(o if isinstance(o, form.Option) else Option(o) for o in options)
+    return Prompt(form.Pick(label=label, help=help, options=listed, default=default, empty=empty), as_)
+
+
+def Secret(
+    label: str,
+    *,
+    as_: str | None = None,
+    help: str = "",
+    min_length: int = 1,
+    max_length: int = 2_000,
+    optional: bool = False,
+) -> Prompt:
+    """A secret: sealed before it is acknowledged, never shown again."""
+    return Prompt(
+        form.Secret(label=label, help=help, min_length=min_length, max_length=max_length, optional=optional),
+        as_,
+    )
+
+
+def KeyValues(
+    label: str, *, as_: str | None = None, help: str = "", default: Any = None, max_items: int = 100
+) -> Prompt:
+    """A list of names and values, of which each may be secret."""
+    return Prompt(form.KeyValues(label=label, help=help, default=default, max_items=max_items), as_)
+
+
+def Upload(
+    label: str,
+    *,
+    as_: str | None = None,
+    help: str = "",
+    accept: Sequence[str] = (),
+    max_bytes: int = 8 * 1024**3,
+) -> Prompt:
+    """A file."""
+    return Prompt(form.Upload(label=label, help=help, accept=tuple(accept), max_bytes=max_bytes), as_)
+
+
+def Confirm(
+    label: str,
+    *,
+    as_: str | None = None,
+    help: str = "",
+    summary: Sequence[str] = (),
+    facts: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+    yes: str = "Yes, go ahead",
+    no: str = "No",
+) -> Prompt:
+    """Yes or no to a summary of the answers named; `facts` are rows {label: template} besides."""
+    rows = facts.items() if isinstance(facts, Mapping) else facts
+    return Prompt(
+        form.Confirm(
+            label=label,
+            help=help,
+            summary=tuple(summary),
+            facts=tuple((words, value) for words, value in rows),
+            yes=yes,
+            no=no,
+        ),
+        as_,
+    )
+
+
+class Ask(State):
+    """Ask a person. `then` is a state, or one per answer; left out: the next one declared.
+
+    `quiet` takes the default without asking; `only_if` (an expression) skips; `check` is a function of
+    this file that may refuse an answer with a sentence; `title` is the short name in summaries.
+    """
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        *,
+        then: Then | None = None,
+        as_: str | None = None,
+        title: str = "",
+        quiet: bool = False,
+        only_if: str | None = None,
+        check: Hook | None = None,
+    ) -> None:
+        super().__init__()
+        self.prompt, self.then, self.as_, self.title = prompt, then, as_ or prompt.as_, title
+        self.quiet, self.only_if, self.check = quiet, only_if, check
+
+    def compiled(self, name: str, following: str | None) -> form.State:
+        return form.Ask(
+            prompt=self.prompt.compiled,
+            as_=self.as_ or name,
+            then=_then(self.then, following),
+            title=self.title,
+            quiet=self.quiet,
+            only_if=self.only_if,
+            check=_hook_name(self.check),
+        )
+
+
+class Say(State):
+    """Say something and go on."""
+
+    def __init__(self, text: str, *, then: str | None = None) -> None:
+        super().__init__()
+        self.text, self.then = text, then
+
+    def compiled(self, name: str, following: str | None) -> form.State:
+        return form.Say(text=self.text, then=_one(self.then, following))
+
+
+class Do(State):
+    """Send one order and wait for its result, which gets the name `as_` (left out: the state's name).
+
+    `undo` is the order that takes it back; without `failed` the person gets retry, back and cancel.
+    """
+
+    def __init__(
+        self,
+        order: OrderForm,
+        *,
+        then: str | None = None,
+        failed: str | None = None,
+        as_: str | None = None,
+        says: str = "",
+        undo: OrderForm | None = None,
+        node: str = "",
+        lifetime_s: int = 3_600,
+    ) -> None:
+        super().__init__()
+        self.order, self.then, self.failed, self.as_ = order, then, failed, as_
+        self.says, self.undo, self.node, self.lifetime_s = says, undo, node, lifetime_s
+
+    def compiled(self, name: str, following: str | None) -> form.State:
+        return form.Do(
+            order=self.order,
+            as_=self.as_ or name,
+            says=self.says,
+            then=_one(self.then, following),
+            failed=self.failed,
+            undo=self.undo,
+            node=self.node,
+            lifetime_s=self.lifetime_s,
+        )
+
+
+def Case(when: str, then: str) -> form.Case:
+    """One way of a `Choose`: when the expression holds, go there."""
+    return form.Case(when=when, then=then)
+
+
+class Choose(State):
+    """Branch on data: the first case that holds, else `otherwise` (left out: the next one declared).
+
+    Cases are `Case(when, then)` or one dict {when: then}. With `by`, a function of this file names one of
+    `targets`.
+    """
+
+    def __init__(
+        self,
+        *cases: form.Case | Mapping[str, str],
+        otherwise: str | None = None,
+        by: Hook | None = None,
+        targets: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.cases = tuple(
+            one
+            for case in cases
+            for one in ([case] if isinstance(case, form.Case) else [Case(w, t) for w, t in case.items()])
+        )
+        self.otherwise, self.by, self.targets = otherwise, by, tuple(targets)
+
+    def compiled(self, name: str, following: str | None) -> form.State:
+        return form.Choose(
+            cases=self.cases,
+            otherwise=None if self.by is not None else (self.otherwise or following),
+            hook=_hook_name(self.by),
+            targets=self.targets,
+        )
+
+
+class Call(State):
+    """Run another flow inside this session, with arguments by name; its result gets the name `as_`."""
+
+    def __init__(self, flow: str, *, then: str | None = None, as_: str | None = None, **args: Any) -> None:
+        super().__init__()
+        self.flow, self.then, self.as_, self.args = flow, then, as_, args
+
+    def compiled(self, name: str, following: str | None) -> form.State:
+        return form.Call(
+            flow=self.flow, args=self.args, as_=self.as_ or name, then=_one(self.then, following)
+        )
+
+
+class Wait(State):
+    """Wait `for_s` seconds (a number or an expression), or `until` a time of day "HH:MM" in UTC."""
+
+    def __init__(
+        self, *, for_s: Any = None, until: str | None = None, says: str = "", then: str | None = None
+    ) -> None:
+        super().__init__()
+        self.for_s, self.until, self.says, self.then = for_s, until, says, then
+
+    def compiled(self, name: str, following: str | None) -> form.State:
+        return form.Wait(for_s=self.for_s, until=self.until, says=self.says, then=_one(self.then, following))
+
+
+class End(State):
+    """The end, with a last message. `offers` are buttons (label, flow, {name: value}) that open others."""
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        outcome: Literal["done", "failed", "unchanged"] = "done",
+        result: Any = None,
+        offers: Sequence[tuple[str, str, Mapping[str, Any]]] = (),
+    ) -> None:
+        super().__init__()
+        self.text, self.outcome, self.result, self.offers = text, outcome, result, offers
+
+    def compiled(self, name: str, following: str | None) -> form.State:
+        return form.End(
+            text=self.text,
+            outcome=self.outcome,
+            result=self.result,
+            offers=tuple((label, flow, dict(answers)) for label, flow, answers in self.offers),
+        )
+
+
+def _then(then: Then | None, following: str | None) -> str | dict[str, str]:
+    return dict(then) if isinstance(then, Mapping) else _one(then, following)
+
+
+def _one(then: str | None, following: str | None) -> str:
+    return then or following or ""  # "" is refused by bot.engine.checks, with file and line
+
+
+def _hook_name(hook: Hook | None) -> str | None:
+    return None if hook is None else str(getattr(hook, "__qualname__", hook))
