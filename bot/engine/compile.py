@@ -75,7 +75,7 @@ def compile_class(cls: type[Chatflow], *, source: str = "", hooks: str = "") -> 
             hooks=hooks,
             source=source or cls.__module__.replace(".", "/"),
         )
-        flow = msgspec.json.decode(msgspec.json.encode(flow), type=form.Flow)
+        flow = _canonical(flow)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as e:
         raise FlowRefused(name, [Problem("", "form", f"It cannot be kept as data: {e}.")], file) from e
     return checked(flow, lines=lines, file=file)
@@ -102,7 +102,7 @@ def encode(flow: form.Flow) -> bytes:
 def decode(raw: bytes) -> form.Flow:
     """The flow of canonical bytes, checked. Raises FlowRefused."""
     try:
-        flow = msgspec.json.decode(raw, type=form.Flow)
+        flow = _canonical(msgspec.json.decode(raw, type=form.Flow))
     except (msgspec.MsgspecError, RecursionError, ValueError) as e:
         raise FlowRefused("?", [Problem("", "form", f"It is not a compiled chatflow: {e}.")]) from e
     if encode(flow) != raw:
@@ -114,8 +114,7 @@ def from_data(data: Any, *, source: str = "", lines: Mapping[str, int] | None = 
     """The flow of plain data (as YAML gives it). Raises FlowRefused."""
     name = str(data.get("name", "?")) if isinstance(data, dict) else "?"
     try:
-        flow = msgspec.convert(data, form.Flow)
-        flow = msgspec.json.decode(msgspec.json.encode(flow), type=form.Flow)
+        flow = _canonical(msgspec.convert(data, form.Flow))
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as e:
         raise FlowRefused(name, [Problem("", "form", f"{e}.")], source) from e
     return checked(flow, lines=lines, file=source)
@@ -147,6 +146,28 @@ def pin(flow: form.Flow, versions: Mapping[str, str]) -> form.Flow:
 def calls_of(flow: form.Flow) -> set[str]:
     """The names of the flows that a flow calls."""
     return {state.flow for state in flow.states.values() if isinstance(state, form.Call)}
+
+
+def _canonical(flow: form.Flow) -> form.Flow:
+    """The flow as its bytes give it back, with every value that equals its default left out of them."""
+    parsed: form.Flow = _plain(msgspec.json.decode(msgspec.json.encode(flow), type=form.Flow))
+    return parsed
+
+
+def _plain(value: Any) -> Any:
+    """msgspec leaves out a default only when it is the very same object: put those in."""
+    if isinstance(value, form.Base):
+        given = {}
+        for field in msgspec.structs.fields(value):
+            own = _plain(getattr(value, field.name))
+            same = type(own) is type(field.default) and own == field.default
+            given[field.name] = field.default if same else own
+        return type(value)(**given)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    return value
 
 
 def _states_of(cls: type[Chatflow]) -> dict[str, State]:

@@ -21,7 +21,7 @@ class Ready:
         self.machine = Machine(
             model=None,
             states=list(flow.states),
-            transitions=sorted({(row.trigger, row.source, row.dest) for row in self.rows}),
+            transitions=[list(way) for way in sorted({row[:3] for row in self.rows})],
             initial=None,
             auto_transitions=False,
         )
