@@ -1,0 +1,1 @@
+"""Bring a container into being."""

@@ -1,0 +1,382 @@
+"""Deploy a container: get the image first, then ask the rest from what it says of itself, then apply.
+
+The image comes before the questions (docs/decisions/0011): its port, rights and data paths need not be asked.
+Nothing runs before the summary is confirmed. Getting the image has an undo, so cancel takes it off again.
+"""
+
+from __future__ import annotations
+
+from agent.orders import limits
+from bot.engine import (
+    Ask,
+    Case,
+    Chatflow,
+    Choose,
+    Confirm,
+    Do,
+    End,
+    KeyValues,
+    Number,
+    Option,
+    Pick,
+    Say,
+    Text,
+    Upload,
+    facts,
+    orders,
+)
+
+_THERE = "(here.deployments | find('name', name))"
+_DEMO = {"reference": "{{ demo.reference }}", "blob": "{{ demo.blob }}", "blob_bytes": "{{ demo.blob_bytes }}"}
+_FILE = {"reference": "{{ file.name }}", "blob": "{{ file.blob }}", "blob_bytes": "{{ file.bytes }}"}
+_PULLED = {
+    "reference": "{{ reference }}",
+    "repository": "{{ resolved.repository }}",
+    "digest": "{{ resolved.digest }}",
+}
+_REVISION = {
+    "number": 1,
+    "image": "{{ image.pin }}",
+    "profile": "{{ profile }}",
+    "memory_mib": "{{ memory }}",
+    "settings": "{{ settings }}",
+}
+_PORT = {"container_port": "{{ inside }}", "node_port": "{{ port }}", "exposure": "{{ reach }}"}
+_UNDO = orders.RemoveDeployment(deployment="{{ session.deployment }}")
+
+_ALLOWED = {
+    name: f"{{{{ '' if '{name}' in here.profiles else 'this machine does not allow it (profiles in node.toml)' }}}}"
+    for name in ("standard", "legacy")
+}
+_STRICT = (
+    "{{ 'this machine does not allow it (profiles in node.toml)' if 'strict' not in here.profiles else"
+    " 'this image wants to run as root or to open a port below 1024' if image.suggested_profile != 'strict'"
+    " else '' }}"
+)
+_MAY = (
+    "{{ 'nothing but run: not root, nothing to write' if profile == 'strict' else"
+    " 'write anywhere inside its own container, and be root there' if profile == 'standard' else"
+    " 'nearly all that Docker allows by default; choose this only for an image you trust' }}"
+)
+
+_SECRET_HINT = """\
+{% if settings | without('sealed', none) | count %}
+
+Its secrets are sealed to this machine and to your **recovery key**. If you have not taken that key yet, do it now:
+`hercules keys recovery` shows it once, for you to keep elsewhere.
+{% endif %}"""
+
+_DONE = """\
+**{{ name }}** runs{{ ' and is healthy' if image.has_health_check else '' }}.
+{% if applied.open %}
+
+[Open it]({{ applied.open }}): {{ applied.open }}
+{% endif %}
+
+It starts again by itself after a crash or a restart of this machine. For Hercules itself to do so too:
+`hercules service install`"""
+
+_FAILED = """\
+{{ applied.problem.do }}
+
+{% if applied.problem.left_behind %}
+Left behind: {{ applied.problem.left_behind | join(', ') }}.
+{% else %}
+Nothing of it was left behind.
+{% endif %}
+{% if applied.problem.evidence %}
+
+```
+{{ applied.problem.evidence | lines }}
+```
+{% endif %}"""
+
+
+class Deploy(Chatflow):
+    """Run something new on this machine: the welcome demo, an image of yours, or one from a registry."""
+
+    title = "Deploy a container"
+    says = ["deploy", "deploy a container", "run a container", "run something", "install something"]
+    risk = "changes"
+
+    what = Ask(
+        Pick(
+            "What shall run?",
+            options=[
+                Option("demo", "The welcome demo", description="a page that shows that all is well; needs no internet"),
+                Option("upload", "An image from a file", description="as `docker save` writes it, or an OCI archive"),
+                Option("registry", "An image from a registry", description="by its name, such as nginx:1.27"),
+            ],
+        ),
+        title="What",
+        then={"demo": "demo", "upload": "file", "registry": "reference"},
+    )
+
+    # the image
+    demo = Ask(Pick("Which demo?", options=facts.demos(), default="welcome"), quiet=True, then="importing_demo")
+    importing_demo = Do(
+        orders.ImportImage(**{key: _DEMO[key] for key in ("blob", "blob_bytes", "reference")}),
+        as_="image",
+        says="Making the image of the welcome demo.",
+        undo=orders.RemoveImage(image=_DEMO),
+        then="looking",
+    )
+    file = Ask(
+        Upload("Which file holds the image?", help="`docker save IMAGE -o FILE` writes one.", accept=[".tar", ".tgz"]),
+        title="File",
+        then="importing_file",
+    )
+    importing_file = Do(
+        orders.ImportImage(**{key: _FILE[key] for key in ("blob", "blob_bytes", "reference")}),
+        as_="image",
+        says="Loading the image from **{{ file.name }}**.",
+        undo=orders.RemoveImage(image=_FILE),
+        then="looking",
+    )
+    reference = Ask(
+        Text(
+            "Which image?",
+            help="The name as you would give it to `docker pull`.",
+            placeholder="nginx:1.27",
+            max_length=limits.REFERENCE_BYTES,
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+            pattern_says="An image's name holds letters, digits and . _ - : / @ only, for example nginx:1.27.",
+        ),
+        title="Image",
+    )
+    resolving = Do(
+        orders.ResolveImage(reference="{{ reference }}"),
+        as_="resolved",
+        says="Asking the registry for **{{ reference }}**.",
+    )
+    pulling = Do(
+        orders.PullImage(image=_PULLED),
+        as_="image",
+        says="Getting **{{ reference }}**.",
+        undo=orders.RemoveImage(image=_PULLED),
+    )
+    looking = Do(
+        orders.GetFacts(want=["deployments", "ports"]), as_="here", says="Looking at what runs here already."
+    )
+
+    # its name, and whether it is there already
+    called = Ask(
+        Text(
+            "What shall it be called?",
+            default="{{ 'welcome' if what == 'demo' else image.reference | slug }}",
+            max_length=40,
+            pattern=limits.NAME_PATTERN,
+            pattern_says="A name holds small letters, digits and hyphens, 40 at most, with no hyphen at its ends.",
+        ),
+        as_="name",
+        title="Name",
+    )
+    is_known = Choose(
+        Case(f"not {_THERE}", then="reach"),
+        Case(f"{_THERE}.image != image.reference", then="name_taken"),
+        Case(f"not {_THERE}.ports", then="there"),
+        otherwise="same_port",
+    )
+    same_port = Ask(
+        Number(
+            "On which port of this machine?",
+            default=f"{{{{ {_THERE}.ports | pluck('node_port') | first }}}}",
+            minimum=1,
+            maximum=65535,
+        ),
+        as_="port",
+        title="Port",
+        quiet=True,
+    )
+    is_same = Choose(Case(f"port in ({_THERE}.ports | pluck('node_port'))", then="there"), otherwise="name_taken")
+    name_taken = Ask(
+        Pick(
+            "**{{ name }}** is here already, with another image or port. What now?",
+            options={"other": "Choose another name", "show": "Leave it, and show me what is there"},
+        ),
+        as_="when_taken",
+        then={"other": "called", "show": "left"},
+    )
+
+    # the rest, mostly from what the image says of itself
+    reach = Ask(
+        Pick(
+            "Who may reach it?",
+            options=[
+                Option("local", "Only this machine"),
+                Option(
+                    "lan",
+                    "This machine's network",
+                    disabled="{{ '' if 'lan' in here.exposures else"
+                    " 'this machine opens ports only to itself (lan_addresses in node.toml)' }}",
+                ),
+                Option("nobody", "Nobody", description="it opens no port"),
+            ],
+            default="{{ 'local' if image.suggested_port else 'nobody' }}",
+        ),
+        title="Reachable from",
+        quiet=True,
+    )
+    inside = Ask(
+        Number(
+            "On which port does the program inside listen?",
+            default="{{ image.suggested_port }}",
+            minimum=1,
+            maximum=65535,
+        ),
+        title="Port inside",
+        quiet=True,
+        only_if="reach != 'nobody'",
+    )
+    port = Ask(
+        Number(
+            "On which port of this machine shall it answer?",
+            default=facts.free_port(),
+            minimum=1,
+            maximum=65535,
+        ),
+        title="Port",
+        only_if="reach != 'nobody'",
+    )
+    is_free = Choose(Case("reach != 'nobody' and port in here.used_ports", then="port_used"), otherwise="settings")
+    port_used = Say("Port **{{ port }}** of this machine is in use. Choose another one.", then="port")
+    settings = Ask(
+        KeyValues("Which settings and secrets does it need?", help="Environment variables.", default=[]),
+        title="Settings",
+        quiet=True,
+    )
+    memory = Ask(
+        Number(
+            "How much memory may it use?",
+            default=256,
+            unit="MiB",
+            minimum=limits.MEMORY_MIN_MIB,
+            maximum=limits.MEMORY_MAX_MIB,
+        ),
+        title="Memory",
+        quiet=True,
+    )
+    profile = Ask(
+        Pick(
+            "How much may it do inside its container?",
+            help="None of these reaches the machine itself. Proposed is the tightest that fits the image.",
+            options=[
+                Option("strict", "Strict", description="not root, nothing to write, no rights", disabled=_STRICT),
+                Option(
+                    "standard",
+                    "Standard",
+                    description="may be root and write inside its own container",
+                    disabled=_ALLOWED["standard"],
+                ),
+                Option(
+                    "legacy",
+                    "Legacy",
+                    description="nearly all that Docker allows by default. Only for an image you trust: a hole in it"
+                    " does more harm",
+                    disabled=_ALLOWED["legacy"],
+                ),
+            ],
+            default="{{ image.suggested_profile }}",
+        ),
+        title="Rights inside",
+        quiet=True,
+    )
+    sure = Ask(
+        Confirm(
+            "Deploy **{{ name }}** like this?",
+            summary=["name", "port", "reach", "inside", "settings", "memory", "profile"],
+            facts={
+                "Image": "{{ image.reference }}",
+                "Digest": "{{ image.digest or image.engine_id }}",
+                "It may": _MAY,
+            },
+            yes="Deploy it",
+            no="No",
+        ),
+        then={"yes": "has_port", "no": "changed_mind"},
+    )
+
+    # putting it in place
+    has_port = Choose(Case("reach == 'nobody'", then="starting"), otherwise="publishing")
+    publishing = Do(
+        orders.ApplyDeployment(
+            deployment="{{ session.deployment }}", name="{{ name }}", revision={**_REVISION, "ports": [_PORT]}
+        ),
+        as_="applied",
+        says="Starting **{{ name }}**.",
+        undo=_UNDO,
+        then="done",
+        failed="failed",
+    )
+    starting = Do(
+        orders.ApplyDeployment(deployment="{{ session.deployment }}", name="{{ name }}", revision=_REVISION),
+        as_="applied",
+        says="Starting **{{ name }}**.",
+        undo=_UNDO,
+        then="done",
+        failed="failed",
+    )
+    failed = Ask(
+        Pick(
+            "**{{ name }}** is not running. {{ applied.problem.says }} What now?",
+            help=_FAILED,
+            options=[
+                Option("retry", "Try the same again"),
+                Option("port", "Choose another port", when="reach != 'nobody'"),
+                Option("name", "Choose another name"),
+                Option("profile", "Change what it may do inside"),
+                Option("image", "Choose another image"),
+                Option("leave", "Leave it"),
+            ],
+        ),
+        as_="next_step",
+        then={
+            "retry": "has_port",
+            "port": "port",
+            "name": "called",
+            "profile": "profile_again",
+            "image": "what",
+            "leave": "gave_up",
+        },
+    )
+    profile_again = Ask(
+        Pick(
+            "How much may it do inside its container?",
+            options=[
+                Option("strict", "Strict", description="not root, nothing to write, no rights", disabled=_STRICT),
+                Option("standard", "Standard", disabled=_ALLOWED["standard"]),
+                Option("legacy", "Legacy", description="only for an image you trust", disabled=_ALLOWED["legacy"]),
+            ],
+        ),
+        as_="profile",
+        title="Rights inside",
+        then="sure",
+    )
+
+    # endings
+    done = End(
+        _DONE + _SECRET_HINT,
+        result={"deployment": "{{ session.deployment }}", "name": "{{ name }}", "open": "{{ applied.open }}"},
+        offers=[
+            ("Show its log", "running", {"container": "{{ name }}", "action": "logs"}),
+            ("Remove it", "remove", {"container": "{{ name }}"}),
+            ("What is running here", "running", {}),
+        ],
+    )
+    there = End(
+        "**{{ name }}** is there already, with this image"
+        "{% if " + _THERE + ".ports %} and on port {{ port }}{% endif %}. Nothing was changed.",
+        outcome="unchanged",
+        result={"deployment": "{{ " + _THERE + ".deployment }}", "name": "{{ name }}"},
+        offers=[
+            ("Show it", "running", {"container": "{{ name }}"}),
+            ("Remove it", "remove", {"container": "{{ name }}"}),
+        ],
+    )
+    left = End(
+        "Nothing was changed.",
+        outcome="unchanged",
+        offers=[("Show {{ name }}", "running", {"container": "{{ name }}"})],
+    )
+    changed_mind = End("Nothing was deployed.", outcome="unchanged")
+    gave_up = End("**{{ name }}** was not deployed. {{ applied.problem.says }}", outcome="failed")

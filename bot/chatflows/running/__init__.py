@@ -1,0 +1,1 @@
+"""Look at what runs, and stop, start, restart or remove it."""
