@@ -89,37 +89,34 @@ class AuditLog:
     def _write(self, batch: list[lines.Line]) -> list[bool]:
         with self._locked():
             self._catch_up()
+            segment = self._segment
             fresh = []
             out = bytearray()
             for line in batch:
                 new = not any(line.id in ids for ids in self._ids)
                 fresh.append(new)
                 if new:
-                    if self._segment is None or self._read_to + len(out) >= lines.SEGMENT_BYTES:
-                        out = self._next_segment(out)
+                    if segment is None or self._read_to + len(out) >= lines.SEGMENT_BYTES:
+                        self._to_disk(segment, out)
+                        out = bytearray()
+                        segment = self._begin_segment(self._folder / lines.segment_name(self._n + 1))
                     raw = lines.encode(msgspec.structs.replace(line, n=self._n + 1, before=self._head))
                     self._took(line.id, raw)
                     out += raw + b"\n"
-            if out:
-                self._to_disk(out)
+            self._to_disk(segment, out)
             return fresh
-
-    def _next_segment(self, out: bytearray) -> bytearray:
-        if out:
-            self._to_disk(out)
-        self._begin_segment(self._folder / lines.segment_name(self._n + 1))
-        return bytearray()
 
     def _took(self, id: str, raw: bytes) -> None:
         self._ids[-1].add(id)
         self._n += 1
         self._head = lines.chained(raw)
 
-    def _to_disk(self, data: bytes | bytearray) -> None:
+    def _to_disk(self, segment: Path | None, data: bytearray) -> None:
         """Append and fsync; after any fault the file is put back and read afresh before the next try."""
-        assert self._segment is not None
+        if segment is None or not data:
+            return
         try:
-            fd = os.open(self._segment, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fd = os.open(segment, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 _write_whole(fd, data)
                 os.fsync(fd)
@@ -128,7 +125,7 @@ class AuditLog:
             if self._read_to == 0:
                 _fsync_folder(self._folder)
         except OSError:
-            self._forget(self._segment, self._read_to)
+            self._forget(segment, self._read_to)
             raise
         self._read_to += len(data)
 
@@ -141,24 +138,19 @@ class AuditLog:
             if read_to == 0:
                 segment.unlink()
 
-    def _begin_segment(self, file: Path) -> None:
+    def _begin_segment(self, file: Path) -> Path:
         self._segment, self._read_to = file, 0
         self._ids.append(set())
+        return file
 
     def _catch_up(self) -> None:
         """Read what stands on the disk and was not read yet, ours or another process's."""
-        while True:
-            if self._segment is None:
-                files = lines.segments(self._folder)[-REMEMBERED:]
-                if not files:
-                    return
-                self._begin_segment(files[0])
-            assert self._segment is not None
-            self._read_rest(self._segment)
-            later = [f for f in lines.segments(self._folder) if f.name > self._segment.name]
-            if not later:
-                return
-            self._begin_segment(later[0])
+        segment = self._segment
+        for file in lines.segments(self._folder)[-REMEMBERED:]:
+            if segment is None or file.name > segment.name:
+                segment = self._begin_segment(file)
+            if file == segment:
+                self._read_rest(segment)
 
     def _read_rest(self, segment: Path) -> None:
         with segment.open("rb") as f:
@@ -192,7 +184,7 @@ class AuditLog:
             os.close(fd)
 
 
-def _write_whole(fd: int, data: bytes | bytearray) -> None:
+def _write_whole(fd: int, data: bytearray) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

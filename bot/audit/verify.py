@@ -27,9 +27,9 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def verify(path: Path) -> Verified:
-    """Check every line of a folder of segments, or of one segment by itself. Raises BadLine for the first bad one.
+    """Check every line of a folder of segments, or of one segment. Raises BadLine for the first bad one.
 
-    Of one segment the chain is checked from its second line on; of a folder from the first of all.
+    Of one segment by itself the chain is checked from its second line on; of a folder from the first of all.
     """
     whole = path.is_dir()
     files = lines.segments(path) if whole else [path]

@@ -169,7 +169,7 @@ async def _more(folder: Path) -> list[bool]:
 
 async def test_an_entry_beyond_its_limit_is_our_mistake(tmp_path: Path) -> None:
     log = await _opened(tmp_path)
-    with pytest.raises(ValueError, match="session.opened"):
+    with pytest.raises(ValueError, match=r"session\.opened"):
         await log.append(
             id="f-1", at_ms=1, actor="", what="session.opened", details={"x": "y" * lines.LINE_BYTES}
         )
