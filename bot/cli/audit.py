@@ -29,12 +29,13 @@ def verify(ctx: click.Context, path: Path | None, as_json: bool) -> None:
 
     Example: hercules audit verify
     """
+    from bot.audit import BadLine
     from bot.audit import verify as check
 
     folder = path or settings_of(ctx).data / "audit"
     try:
-        seen = check.verify(folder)
-    except check.BadLine as e:
+        seen = check(folder)
+    except BadLine as e:
         say_error(str(e), "Compare it with a copy kept elsewhere; entries before this one hold.")
         sys.exit(1)
     except FileNotFoundError:

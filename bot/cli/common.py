@@ -51,14 +51,15 @@ def settings_of(ctx: click.Context, **flags: Any) -> Settings:
 @contextlib.contextmanager
 def errors_told() -> Iterator[None]:
     """Turn what is refused or gone into a sentence on stderr and exit code 1; everything else is our bug."""
-    from bot.cli.engine import EngineError
-
     try:
         yield
     except Spoken as e:
         give_up(e)
-    except EngineError as e:
-        say_error(e.says, e.do)
+    except Exception as e:  # the store's errors speak too, and importing them would cost 150 ms
+        says, do = getattr(e, "sentence", None), getattr(e, "next_step", "")
+        if not isinstance(says, str):
+            raise
+        say_error(says, do)
         sys.exit(1)
 
 

@@ -63,7 +63,7 @@ def _sentence(seen: object) -> str:
 
     assert isinstance(seen, EngineStatus)  # noqa: S101  (status() returns nothing else)
     says = {
-        "answers": f"Docker Engine {seen.version} answers at {seen.host} ({len(seen.containers)} containers).",
+        "answers": f"Docker Engine {seen.version} answers at {seen.host}; {len(seen.containers)} containers.",
         "denied": f"A Docker Engine is at {seen.host}, and this account may not use it.",
         "silent": f"Something is at {seen.host} and does not answer.",
         "absent": f"No Docker Engine is at {seen.host}.",

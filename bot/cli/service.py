@@ -1,4 +1,4 @@
-"""`hercules service`: start at boot, by systemd where it runs, else by the line for the init that is found."""
+"""`hercules service`: start at boot, by systemd where it runs, else by a line for your init."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def service() -> None:
 
 
 @service.command()
-@click.option("--port", type=click.IntRange(1, 65535), help="The port to use (default: as running, else 8088).")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="The port to use (default: as running, else 8088)."
+)
 @data_option
 @click.pass_context
 def install(ctx: click.Context, port: int | None) -> None:
@@ -45,14 +47,18 @@ def install(ctx: click.Context, port: int | None) -> None:
         click.echo(line_for_init(words))
         return
     if os.geteuid() != 0:
-        say_error("Installing a systemd unit needs root.", f"Run: sudo {' '.join(map(shlex.quote, sys.argv))}")
+        say_error(
+            "Installing a systemd unit needs root.", f"Run: sudo {' '.join(map(shlex.quote, sys.argv))}"
+        )
         sys.exit(1)
     UNIT.write_text(unit(settings, words))
     _systemctl("daemon-reload")
     _systemctl("enable", UNIT.name)
     click.echo(f"Hercules starts with this machine from now on ({UNIT}).")
     if record is not None and record.pid:
-        click.echo("It runs from a terminal at the moment: end that with Ctrl-C, then: systemctl start hercules")
+        click.echo(
+            "It runs from a terminal at the moment: end that with Ctrl-C, then: systemctl start hercules"
+        )
     else:
         _systemctl("start", UNIT.name)
         click.echo("It is started. For a sign-in link: hercules user link")
@@ -121,7 +127,7 @@ def line_for_init(words: list[str]) -> str:
     """What to do where no systemd runs."""
     command = shlex.join(words)
     if Path("/sbin/openrc-run").exists():
-        return f"OpenRC: write to /etc/local.d/hercules.start, make it executable, rc-update add local:\n{command} &"
+        return f"OpenRC: put this into an executable /etc/local.d/hercules.start:\n{command} &"
     if Path("/usr/bin/crontab").exists() or Path("/etc/cron.d").is_dir():
         return f"No systemd runs here. With cron, add this line by `crontab -e`:\n{CRON} {command}"
     return f"No systemd and no cron run here. Have your init run this when the machine starts:\n{command}"

@@ -18,6 +18,7 @@ from pathlib import Path
 from bot.cli import place
 
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
+HURRY_S = 2.0
 STEADY_S = 30.0  # who ran this long begins at the shortest pause again
 
 Say = Callable[[str], None]
@@ -53,19 +54,23 @@ class Watched:
         await self._spawn()
         self._task = asyncio.create_task(self._watch(), name=f"watch {self.name}")
 
-    async def stop(self, within_s: float) -> None:
-        """Ask it to end, kill it when it does not in time."""
+    async def stop(self, within_s: float, *, hurry: asyncio.Event) -> None:
+        """Ask it to end; kill it when it does not in time, or two seconds after `hurry` is set."""
         self._stopping = True
         process = self.process
         if process is not None and process.returncode is None:
             self._ask_to_end(process)
-            try:
-                await asyncio.wait_for(process.wait(), within_s)
-            except TimeoutError:
+            ended = asyncio.create_task(process.wait())
+            hurried = asyncio.create_task(hurry.wait())
+            await asyncio.wait({ended, hurried}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+            if hurried.done():
+                await asyncio.wait({ended}, timeout=HURRY_S)
+            hurried.cancel()
+            if not ended.done():
                 self._say(f"The {self.name} does not end, so it is killed.")
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     process.kill()
-                await process.wait()
+            await ended
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

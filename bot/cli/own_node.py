@@ -1,0 +1,31 @@
+"""Introduce the agent of this machine and the bot to each other, by files and without a network.
+
+The supervisor, which starts both, writes whom the agent obeys (agent/keys/trust.json) and which keys the bot
+lets in (keys/nodes/<node>.json). Both are written anew at each start; nothing else pins a node.
+"""
+
+from __future__ import annotations
+
+import platform
+
+import msgspec
+
+from agent import keys as agent_keys
+from bot.fleet.keys import Installation, write_private
+from bot.fleet.nodes import write_pin
+from bot.settings import Settings
+
+
+def introduce(settings: Settings, installation: Installation) -> str:
+    """Return the node's id, known to the bot from here on."""
+    settings.agent_data.mkdir(mode=0o700, exist_ok=True)
+    keys = agent_keys.ensure(settings.agent_data)
+    trust = agent_keys.Trust(
+        installation=installation.id,
+        epoch=installation.epoch,
+        dispatch_public=installation.dispatch_public,
+    )
+    write_private(settings.agent_data / "keys" / "trust.json", msgspec.json.encode(trust))
+    return write_pin(
+        settings.keys, identity=keys.identity, sealing=keys.sealing, name=(platform.node() or "here")[:80]
+    )
