@@ -218,6 +218,11 @@ def read_private(path: Path) -> str | None:
     return _read(path, optional=True)
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Write one file of the key directory, whole or not at all, for its owner only."""
+    _write(path, content)
+
+
 def _read(path: Path, *, optional: bool = False) -> str | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)

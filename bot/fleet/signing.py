@@ -8,12 +8,13 @@ the order's payload are those of the stored order. Anything else is NotBelieved,
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import msgspec
 from nacl.signing import SigningKey, VerifyKey
 
-from agent.orders import ImportImage, Order, Revision, envelope, limits, verb_of
+from agent.orders import ImportImage, Order, Revision, envelope, limits
 from agent.orders.envelope import Bad, OrderBody
 from agent.orders.results import Result
 
@@ -129,6 +130,12 @@ def blobs_of(order: Order) -> tuple[str, ...]:
     return (blob,) if isinstance(blob, str) else ()
 
 
-def verb(order: Order) -> str:
-    """The verb as it stands on the wire."""
-    return verb_of(order)
+def body_in(signed_envelope: bytes) -> OrderBody:
+    """What an envelope of ours says. Only for envelopes that this installation stored (and checked)."""
+    return envelope.decode_order(payload_in(signed_envelope))
+
+
+def payload_in(signed_envelope: bytes) -> bytes:
+    """The payload bytes of an envelope that was verified before it was stored."""
+    outer = msgspec.json.decode(signed_envelope, type=envelope.Envelope)
+    return base64.b64decode(outer.payload, validate=True)
