@@ -1,0 +1,93 @@
+"""The chatflows, and which of them fits what a person typed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from bot.channels import schemas
+from bot.channels.api_routes import Call
+from bot.channels.web_guard import Speaker, body_of
+from bot.channels.web_parts import PARTS, Offered
+from bot.engine import form
+
+
+async def list_flows(request: web.Request, _speaker: Speaker) -> web.Response:
+    """List the chatflows and what each may ask."""
+    flows = request.app[PARTS].flows.flows()
+    body = schemas.FlowsBody(items=[flow_body(offered) for offered in flows])
+    return web.Response(body=schemas.encoded(body), content_type="application/json")
+
+
+async def match(request: web.Request, _speaker: Speaker) -> web.Response:
+    """Find the chatflows for what was typed, best first."""
+    body = await body_of(request, schemas.MatchText)
+    found = request.app[PARTS].flows.match(body.text)
+    items = [
+        schemas.MatchedFlow(flow=f.name, title=f.title, description=f.description, answers=dict(answers))
+        for f, answers in found
+    ]
+    return web.Response(
+        body=schemas.encoded(schemas.MatchesBody(items=items)), content_type="application/json"
+    )
+
+
+def flow_body(offered: Offered) -> schemas.FlowBody:
+    """A chatflow as callers see it: every question it may ask, with its schema as far as it is fixed."""
+    flow = offered.flow
+    asks = [state for state in flow.states.values() if isinstance(state, form.Ask)]
+    return schemas.FlowBody(
+        name=flow.name,
+        title=flow.title,
+        description=flow.description,
+        risk=flow.risk,
+        version=offered.version,
+        says=list(flow.says),
+        prompts=[_asked(ask) for ask in asks],
+    )
+
+
+def _asked(ask: form.Ask) -> schemas.AskedHere:
+    prompt = ask.prompt
+    kind = str(prompt.__struct_config__.tag)
+    return schemas.AskedHere(
+        name=ask.as_,
+        kind=kind,
+        label=ask.title or prompt.label,
+        schema=schema_of(prompt),
+        optional=ask.quiet or ask.only_if is not None,
+    )
+
+
+def schema_of(prompt: form.Prompt) -> dict[str, Any]:
+    """The JSON Schema of an answer, as far as it is fixed before the flow runs."""
+    match prompt:
+        case form.Text():
+            schema = {"type": "string", "minLength": prompt.min_length, "maxLength": prompt.max_length}
+            return schema | ({"pattern": prompt.pattern} if prompt.pattern else {})
+        case form.Number():
+            limits = {"minimum": prompt.minimum, "maximum": prompt.maximum}
+            kind = "integer" if prompt.whole else "number"
+            return {"type": kind, **{name: limit for name, limit in limits.items() if limit is not None}}
+        case form.YesNo() | form.Confirm():
+            return {"type": "boolean"}
+        case form.Pick(options=tuple(options)):
+            return {"type": "string", "enum": [option.value for option in options]}
+        case form.Secret():
+            return {"type": "string", "minLength": prompt.min_length, "maxLength": prompt.max_length}
+        case form.KeyValues():
+            return {"type": "array", "maxItems": prompt.max_items, "items": {"type": "object"}}
+        case form.Upload():
+            return {"type": "object", "required": ["blob", "bytes", "name"]}
+        case _:
+            return {"type": "string"}
+
+
+FLOW_CALLS: tuple[Call, ...] = (
+    Call("GET", "/flows", "The chatflows and what they ask", list_flows, returns=schemas.FlowsBody),
+    Call("POST", "/flows/match", "Which chatflow fits what was typed", match, body=schemas.MatchText,
+         returns=schemas.MatchesBody, errors=(403, 413, 415, 422)),
+    Call("POST", "/match", "The same under a shorter name", match, body=schemas.MatchText,
+         returns=schemas.MatchesBody, errors=(403, 413, 415, 422)),
+)  # fmt: skip

@@ -1,0 +1,436 @@
+"""The bodies of the API and the frames of the WebSocket, one struct each.
+
+`openapi.json` is made from these; docs/api.md shows an example of every frame, which a test sends.
+What comes in is strict (an unknown field is refused), what goes out may grow.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from bot.channels.problems import Problem
+from bot.channels.web_clean import clean_data
+from bot.engine.session import Entry, Session, Shown
+from bot.engine.text import Tree
+
+CallId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
+        description="Chosen by the caller; the same id with the same body happens once",
+    ),
+]
+Seq = Annotated[int, Meta(ge=1, description="The number of the prompt that this is about")]
+ShortText = Annotated[str, Meta(max_length=2_000)]
+
+
+class In(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A body that comes in."""
+
+
+class OpenSession(In, frozen=True):
+    """Open a session of a chatflow; `answers` are given beforehand, by name."""
+
+    id: CallId
+    flow: Annotated[str, Meta(min_length=1, max_length=100)]
+    answers: dict[str, Any] = {}
+    typed: ShortText = ""
+
+
+class GiveAnswer(In, frozen=True):
+    """Answer prompt `seq`. `value` fits the prompt's schema."""
+
+    seq: Seq
+    id: CallId
+    value: Any
+
+
+class GoBack(In, frozen=True):
+    """Leave prompt `seq` for an earlier one: prompt `to`, or the one before."""
+
+    seq: Seq
+    id: CallId
+    to: Seq | None = None
+
+
+class ChangeOne(In, frozen=True):
+    """Leave the summary `seq` to change the answer named `to`."""
+
+    seq: Seq
+    id: CallId
+    to: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Undo(In, frozen=True):
+    """Take back what was done, in reverse."""
+
+    seq: Seq
+    id: CallId
+
+
+class Cancel(In, frozen=True):
+    """End the session; what it did is undone where it can be."""
+
+    seq: Seq
+    id: CallId
+
+
+class MatchText(In, frozen=True):
+    """Which chatflow fits what a person typed?"""
+
+    text: Annotated[str, Meta(min_length=1, max_length=2_000)]
+
+
+class NewBlob(In, frozen=True):
+    """Begin an upload of `bytes` bytes. With `sha256` the end is checked against it."""
+
+    id: CallId
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    bytes: Annotated[int, Meta(ge=0)]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class WaitingFor(msgspec.Struct, frozen=True, kw_only=True):
+    """What the session waits for while it asks nothing."""
+
+    kind: str
+    id: str
+    says: Tree = ()
+    since_ms: int = 0
+
+
+class SessionBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A session. `prompt` is the question that is open; `entries` the last `n` of the transcript;
+    `undoes` what cancel would take back, last first."""
+
+    id: str
+    flow: str
+    flow_version: str
+    title: str
+    status: str
+    outcome: str
+    opened_ms: int
+    changed_ms: int
+    node: str
+    seq: int
+    entries: int
+    prompt: Shown | None
+    waiting: WaitingFor | None
+    undoes: tuple[str, ...] = ()
+    result: Any = None
+    parked: str = ""
+
+
+class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A session in a list."""
+
+    id: str
+    flow: str
+    title: str
+    status: str
+    outcome: str
+    opened_ms: int
+    changed_ms: int
+
+
+class SessionsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Sessions, newest first. `next` is the `after` of the next page, "" at the end."""
+
+    items: list[SessionSummary]
+    next: str = ""
+
+
+class EntriesPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries after the number asked for, in order."""
+
+    items: list[Entry]
+
+
+class AskedHere(msgspec.Struct, frozen=True, kw_only=True):
+    """One question that a chatflow may ask: the name its answer gets, its kind, the schema of a value."""
+
+    name: str
+    kind: str
+    label: str
+    schema: dict[str, Any]
+    optional: bool = False
+
+
+class FlowBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A chatflow."""
+
+    name: str
+    title: str
+    description: str
+    risk: str
+    version: str
+    says: list[str]
+    prompts: list[AskedHere]
+
+
+class FlowsBody(msgspec.Struct, frozen=True, kw_only=True):
+    """All chatflows."""
+
+    items: list[FlowBody]
+
+
+class MatchedFlow(msgspec.Struct, frozen=True, kw_only=True):
+    """A chatflow that fits, with what was already understood."""
+
+    flow: str
+    title: str
+    description: str
+    answers: dict[str, Any]
+
+
+class MatchesBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Chatflows that fit, best first; empty when none does."""
+
+    items: list[MatchedFlow]
+
+
+class UploadBody(msgspec.Struct, frozen=True, kw_only=True):
+    """An upload. Go on at `offset`; `sha256` is the blob's name once all is there."""
+
+    id: str
+    offset: int
+    bytes: int
+    sha256: str = ""
+
+
+class ListPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of things. `next` is the `after` of the next page, "" at the end."""
+
+    items: list[Any]
+    next: str = ""
+
+
+class CheckBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of /readyz."""
+
+    name: str
+    ok: bool
+    says: str = ""
+
+
+class ReadyBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether this bot can serve."""
+
+    ready: bool
+    checks: list[CheckBody]
+
+
+# Frames of the WebSocket, in.
+
+
+class FrameIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """A frame that a client sends."""
+
+
+class Hello(FrameIn, frozen=True, tag="hello"):
+    """The first frame. `after` is the last entry the client has; `csrf` is needed with a cookie."""
+
+    after: Annotated[int, Meta(ge=0)] = 0
+    csrf: str = ""
+
+
+class AnswerFrame(FrameIn, frozen=True, tag="answer"):
+    """As POST …/answers."""
+
+    seq: Seq
+    id: CallId
+    value: Any
+
+
+class BackFrame(FrameIn, frozen=True, tag="back"):
+    """As POST …/back."""
+
+    seq: Seq
+    id: CallId
+    to: Seq | None = None
+
+
+class ChangeFrame(FrameIn, frozen=True, tag="change"):
+    """As POST …/change."""
+
+    seq: Seq
+    id: CallId
+    to: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class UndoFrame(FrameIn, frozen=True, tag="undo"):
+    """As POST …/undo."""
+
+    seq: Seq
+    id: CallId
+
+
+class CancelFrame(FrameIn, frozen=True, tag="cancel"):
+    """As POST …/cancel."""
+
+    seq: Seq
+    id: CallId
+
+
+ClientFrame = Hello | AnswerFrame | BackFrame | ChangeFrame | UndoFrame | CancelFrame
+
+
+# Frames of the WebSocket, out.
+
+
+class FrameOut(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """A frame that a client receives."""
+
+
+class EntryFrame(Entry, frozen=True, kw_only=True, tag_field="type", tag="entry"):
+    """One entry of the transcript, each exactly once and in order of `n`."""
+
+
+class PromptFrame(FrameOut, frozen=True, tag="prompt"):
+    """Where the session stands: the question that is open (or null), and what is waited for (or null)."""
+
+    seq: int
+    schema: dict[str, Any] | None
+    status: str
+    outcome: str
+    title: str
+    prompt: Shown | None
+    waiting: WaitingFor | None
+    undoes: tuple[str, ...] = ()
+
+
+class OptionsFrame(FrameOut, frozen=True, tag="options"):
+    """The open question again, after a lookup filled something in."""
+
+    seq: int
+    prompt: Shown
+
+
+class ProgressFrame(FrameOut, frozen=True, tag="progress"):
+    """How far a change is. `total` is 0 where it is not known."""
+
+    order: str
+    step: str
+    says: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    at_ms: int = 0
+
+
+class AcceptedFrame(FrameOut, frozen=True, tag="accepted"):
+    """What was sent with `id` is committed."""
+
+    id: str
+    seq: int
+
+
+class RefusedFrame(FrameOut, frozen=True, tag="refused"):
+    """What was sent with `id` changed nothing. `prompt` is the question that is open now."""
+
+    id: str
+    problem: Problem
+    prompt: Shown | None
+
+
+class ByeFrame(FrameOut, frozen=True, tag="bye"):
+    """The last frame: restarting, signed_out, wrong_csrf, no_hello, broken_frame, too_slow, gone."""
+
+    reason: str
+
+
+ServerFrame = (
+    EntryFrame | PromptFrame | OptionsFrame | ProgressFrame | AcceptedFrame | RefusedFrame | ByeFrame
+)
+
+
+def shown_of(session: Session) -> Shown | None:
+    """The open prompt, without what only the flow needs (the data behind the options)."""
+    shown = session.shown
+    if shown is None:
+        return None
+    options = tuple(msgspec.structs.replace(option, data=None) for option in shown.options)
+    kept = _without_sealed(shown.kept)
+    return msgspec.structs.replace(
+        shown, options=options, kept=kept, default=None if shown.kind == "secret" else shown.default
+    )
+
+
+def _without_sealed(kept: Any) -> Any:
+    """A former answer as it may be shown: the name of a secret, never what it holds."""
+    if isinstance(kept, list):
+        return [
+            {"name": item.get("name", ""), "value": "", "secret": True}
+            if isinstance(item, dict) and "sealed" in item
+            else item
+            for item in kept
+        ]
+    return None if isinstance(kept, dict) and "sealed" in kept else kept
+
+
+def waiting_of(session: Session) -> WaitingFor | None:
+    """What is waited for."""
+    waiting = session.waiting
+    if waiting is None:
+        return None
+    return WaitingFor(kind=waiting.kind, id=waiting.id, says=waiting.says, since_ms=waiting.since_ms)
+
+
+def undoes_of(session: Session) -> tuple[str, ...]:
+    """What ending the session now would take back, last first."""
+    return tuple(undo.says for undo in reversed(session.undos))
+
+
+def session_body(session: Session) -> SessionBody:
+    """The session as callers see it: nothing sealed, no names, no stack."""
+    return SessionBody(
+        id=session.id,
+        flow=session.flow,
+        flow_version=session.flow_version,
+        title=session.title,
+        status=session.status,
+        outcome=session.outcome,
+        opened_ms=session.opened_ms,
+        changed_ms=session.changed_ms,
+        node=session.node,
+        seq=session.seq,
+        entries=session.entries,
+        prompt=shown_of(session),
+        waiting=waiting_of(session),
+        undoes=undoes_of(session),
+        result=session.result,
+        parked=session.parked,
+    )
+
+
+def entry_frame(entry: Entry) -> EntryFrame:
+    """The entry as a frame."""
+    return EntryFrame(**{name: getattr(entry, name) for name in Entry.__struct_fields__})
+
+
+def prompt_frame(session: Session) -> PromptFrame:
+    """Where the session stands, as a frame."""
+    shown = shown_of(session)
+    return PromptFrame(
+        seq=session.seq,
+        schema=shown.schema if shown else None,
+        status=session.status,
+        outcome=session.outcome,
+        title=session.title,
+        prompt=shown,
+        waiting=waiting_of(session),
+        undoes=undoes_of(session),
+    )
+
+
+def encoded(struct: Any) -> bytes:
+    """The JSON that leaves: every string cleaned of controls."""
+    return msgspec.json.encode(clean_data(msgspec.to_builtins(struct)))
+
+
+def summary_of(session: Any) -> SessionSummary:
+    """A session in a list, whatever it is listed as."""
+    return SessionSummary(**{name: getattr(session, name) for name in SessionSummary.__struct_fields__})

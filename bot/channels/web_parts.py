@@ -1,0 +1,240 @@
+"""What the web channel needs from the other rooms, as Protocols, and the one bundle they arrive in.
+
+`bot/app.py` fills `Parts`; tests fill it with real rooms too, or with the smallest thing that fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from aiohttp import web
+
+from bot.engine.form import Flow
+from bot.engine.session import Entry, Session
+
+Role = Literal["owner", "operator", "support", "viewer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where this bot is reached. `names`: further host names, answered over HTTPS only."""
+
+    installation: str
+    port: int
+    base_url: str
+    names: tuple[str, ...] = ()
+    https: bool = False  # TLS here or in a trusted proxy in front
+    version: str = "0.1.0"
+
+
+class Person(Protocol):
+    """Who is speaking."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """A person as a value."""
+
+    id: str
+    name: str
+    role: str
+
+
+class SignIn(Protocol):
+    """A person's authenticated time in one browser. `cookie` is set only when it was just made."""
+
+    @property
+    def person(self) -> Person: ...
+    @property
+    def csrf(self) -> str: ...
+    @property
+    def cookie(self) -> str: ...
+
+
+class People(Protocol):
+    """Sign-in and tokens. Unknown, used up and expired all look alike: None."""
+
+    async def sign_in(self, link: str) -> SignIn | None: ...
+    async def signed_in(self, cookie: str) -> SignIn | None: ...
+    async def sign_out(self, cookie: str) -> None: ...
+    async def by_token(self, token: str) -> Person | None: ...
+
+
+class View(Protocol):
+    """A session as it stands after a call."""
+
+    @property
+    def session(self) -> Session: ...
+    @property
+    def repeated(self) -> bool: ...
+
+
+class Update(Protocol):
+    """A hint that something happened in a session. Only `progress` carries something worth keeping."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def body(self) -> Any: ...
+
+
+class Summary(Protocol):
+    """A session in a list."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def flow(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def opened_ms(self) -> int: ...
+    @property
+    def changed_ms(self) -> int: ...
+
+
+class Page(Protocol):
+    """One page of a list. `next` is the `after` of the following page, "" at the end."""
+
+    @property
+    def items(self) -> Sequence[Any]: ...
+    @property
+    def next(self) -> str: ...
+
+
+class Runtime(Protocol):
+    """The few calls by which every channel works (`bot.runtime`)."""
+
+    async def open(
+        self, *, person: str, id: str, flow: str, answers: Mapping[str, Any] = ..., typed: str = ...
+    ) -> View: ...
+    async def answer(self, *, person: str, session_id: str, seq: int, id: str, value: Any) -> View: ...
+    async def back(
+        self, *, person: str, session_id: str, seq: int, id: str, to: int | None = ...
+    ) -> View: ...
+    async def change(self, *, person: str, session_id: str, seq: int, id: str, to: str) -> View: ...
+    async def undo(self, *, person: str, session_id: str, seq: int, id: str) -> View: ...
+    async def cancel(self, *, person: str, session_id: str, seq: int, id: str) -> View: ...
+    async def view(self, *, person: str, session_id: str) -> View: ...
+    async def entries(
+        self, *, person: str, session_id: str, after: int, wait_s: float = ..., limit: int = ...
+    ) -> Sequence[Entry]: ...
+    async def sessions(
+        self, *, person: str, state: str | None = ..., after: str = ..., limit: int = ...
+    ) -> Page: ...
+    def watch(self, session_id: str) -> AbstractAsyncContextManager[AsyncIterator[Update]]: ...
+
+
+class Offered(Protocol):
+    """A chatflow in its present version (`bot.engine.ready.Ready`)."""
+
+    @property
+    def flow(self) -> Flow: ...
+    @property
+    def version(self) -> str: ...
+
+
+class Flows(Protocol):
+    """The chatflows of this bot in their present versions, and the best ones for what was typed.
+
+    `match` gives one when it is clear, several when it is not, best first.
+    """
+
+    def flows(self) -> Sequence[Offered]: ...
+    def match(self, text: str) -> Sequence[tuple[Flow, Mapping[str, Any]]]: ...
+
+
+class Uploading(Protocol):
+    """An upload: how far it is, and its digest once it is a blob ("" before)."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def digest(self) -> str: ...
+
+
+class Blobs(Protocol):
+    """Large bytes, named by their SHA-256 (`bot.blobs`). Errors are of the Refused and Gone families."""
+
+    async def create(
+        self, *, person: str, id: str, bytes: int, name: str = ..., sha256: str = ...
+    ) -> Uploading: ...
+    async def upload(self, *, person: str, id: str) -> Uploading: ...
+    async def append(self, *, person: str, id: str, offset: int, data: bytes) -> int: ...
+    async def finish(self, *, person: str, id: str) -> Any: ...
+    async def has(self, digest: str) -> bool: ...
+    def path_of(self, digest: str) -> Path: ...
+
+
+class Fleet(Protocol):
+    """Read-only views of nodes, deployments and orders. Items are plain data or structs."""
+
+    async def nodes(self, *, after: str, limit: int) -> Page: ...
+    async def deployments(self, *, after: str, limit: int) -> Page: ...
+    async def orders(self, *, after: str, limit: int) -> Page: ...
+
+
+class Audit(Protocol):
+    """The log, newest page last."""
+
+    async def entries(self, *, after: str, limit: int) -> Page: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of /readyz. `says` is the sentence when it does not hold."""
+
+    name: str
+    ok: bool
+    says: str = ""
+
+
+@dataclass(slots=True)
+class Counted:
+    """What the channel reports to metrics; `bot.ops.metrics` listens, tests may too."""
+
+    request: Callable[[str, str, int, float], None] = lambda method, route, status, seconds: None
+    sockets: Callable[[int], None] = lambda change: None
+    exposition: Callable[[], tuple[bytes, str]] = lambda: (b"", "text/plain; version=0.0.4")
+
+
+async def _ready() -> Sequence[Check]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything `make_web` needs."""
+
+    settings: Settings
+    runtime: Runtime
+    people: People
+    flows: Flows
+    blobs: Blobs
+    fleet: Fleet
+    audit: Audit
+    ready: Callable[[], Awaitable[Sequence[Check]]] = _ready
+    counted: Counted = field(default_factory=Counted)
+
+
+PARTS = web.AppKey("parts", Parts)
+OWNER = web.AppKey("owner", Speaking)  # set on the owner's control socket only

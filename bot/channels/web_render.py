@@ -1,0 +1,125 @@
+"""From sessions to HTML: templates with autoescape, texts of one file, the transcript laid out for people.
+
+The page's script (web/static/js) builds the same elements for what comes later; tests/page/test_same.py
+compares both for every kind of question and entry.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import msgspec
+from aiohttp import web
+
+import web as files
+from bot.channels.web_clean import clean_data
+from bot.engine.session import Entry, Shown
+from bot.engine.text import plain
+
+FILES = Path(files.__file__).parent
+STATIC = FILES / "static"
+NOTES = frozenset({"went_back", "changed", "undone", "cancelled"})
+
+
+class Texts:
+    """What the page says, by key. Placeholders are filled, never read as markup."""
+
+    def __init__(self, path: Path) -> None:
+        self.all: dict[str, str] = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+
+    def __call__(self, key: str, **values: Any) -> str:
+        text = self.all[key]
+        for name, value in values.items():
+            text = text.replace("{" + name + "}", str(value))
+        return text
+
+    def get(self, key: str) -> str:
+        """The text, "" when there is none."""
+        return self.all.get(key, "")
+
+
+TEXTS = Texts(STATIC / "texts" / "en.json")
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The templates: autoescape always, an unknown name is an error."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FILES / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.globals.update(t=TEXTS, asset=asset)
+    env.filters.update(iso=iso, clock=clock)
+    return env
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a static file."""
+    if not (STATIC / name).is_file():
+        raise FileNotFoundError(name)
+    return f"/static/{name}"
+
+
+def page(template: str, *, status: int = 200, **values: Any) -> web.Response:
+    """A rendered page."""
+    text = environment().get_template(template).render(**values)
+    return web.Response(text=text, status=status, content_type="text/html")
+
+
+def iso(ms: int) -> str:
+    """A time for machines."""
+    return datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).isoformat(timespec="seconds")
+
+
+def clock(ms: int) -> str:
+    """A time for people without script; the script puts the reader's own time zone in."""
+    return TEXTS("time_utc", time=f"{datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC):%H:%M}")
+
+
+def shown_data(shown: Shown | None) -> dict[str, Any] | None:
+    """The open question as plain data for the template, without what people should not see."""
+    if shown is None:
+        return None
+    data: dict[str, Any] = clean_data(msgspec.to_builtins(shown))
+    data["title"] = clean_data(plain(shown.label))
+    return data
+
+
+def laid_out(entries: Sequence[Entry], open_seq: int) -> list[dict[str, Any]]:
+    """The transcript as blocks: a change and its result are one, the open question is left to its form."""
+    blocks: list[dict[str, Any]] = []
+    changes: dict[str, dict[str, Any]] = {}
+    asked: set[int] = set()
+    for entry in entries:
+        data: dict[str, Any] = clean_data(msgspec.to_builtins(entry))
+        data["finished"] = None
+        if entry.kind == "asked":
+            if entry.seq == open_seq:
+                continue
+            asked.add(entry.seq)
+        elif entry.kind == "answered":
+            data["shows_label"] = entry.seq not in asked and bool(entry.label)
+        elif entry.kind == "ordered":
+            changes[entry.order] = data
+        elif entry.kind == "finished" and entry.order in changes:
+            changes[entry.order]["finished"] = data
+            continue
+        blocks.append(data)
+    return blocks
+
+
+def flow_cards(flows: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """The chatflows as cards of the start page."""
+    return [
+        clean_data({"name": f.name, "title": f.title, "description": f.description, "risk": f.risk})
+        for f in flows
+    ]

@@ -1,0 +1,321 @@
+"""One session over a WebSocket: entries each exactly once and in order, the open prompt, progress.
+
+Rule 1: what is sent comes from the store, by `n`; an update of the runtime is only a hint to read again, so
+that a lost, doubled or late hint changes nothing. Rule 2: at most one batch of entries waits for a slow
+client; one that takes nothing for `SEND_WITHIN_S` is let go and resumes by `n`. Rule 3: the sign-in is
+checked again every `RECHECK_S`, so that signing out reaches open sockets. Frames: `bot.channels.schemas`;
+examples: docs/api.md (tests/channels/test_frames.py sends every one).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import weakref
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, hdrs, web
+
+from bot.channels import schemas
+from bot.channels.problems import Broken, BrokenBody, NotAllowed, WrongFields, fields_of, problem_of
+from bot.channels.web_clean import clean_data
+from bot.channels.web_guard import (
+    BODY_BYTES,
+    Speaker,
+    must_be_plain,
+    require_csrf,
+    require_origin,
+    speaker_of,
+    text_in,
+)
+from bot.channels.web_parts import PARTS, Parts, Update, View
+from bot.engine.refusals import Gone, NoSuchSession, Refused, Spoken
+from bot.engine.session import Session
+
+log = structlog.get_logger("hercules.ws")
+
+HELLO_WITHIN_S = 10
+SEND_WITHIN_S = 20  # a phone in a tunnel; after that it resumes by itself
+HEARTBEAT_S = 25  # below the 30 s at which many proxies cut a silent connection
+RECHECK_S = 30
+BATCH = 200
+SESSION_ID = re.compile(r"^s-[0-9a-v]{16}$")
+CLOSE_WORDS = {
+    "restarting": WSCloseCode.SERVICE_RESTART,
+    "gone": WSCloseCode.TRY_AGAIN_LATER,
+    "too_slow": WSCloseCode.TRY_AGAIN_LATER,
+}
+
+
+class Bye(Exception):
+    """The line ends, with the reason for the client."""
+
+
+class Line:
+    """One open socket on one session."""
+
+    def __init__(self, request: web.Request, speaker: Speaker, session_id: str) -> None:
+        self._parts: Parts = request.app[PARTS]
+        self._request = request
+        self._speaker = speaker
+        self._session_id = session_id
+        self._ws = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=BODY_BYTES, compress=False)
+        self._sent = 0  # the last entry that was sent
+        self._stands: schemas.PromptFrame | None = None  # what the client was told last
+        self._dirty = asyncio.Event()
+        self._progress: dict[str, dict[str, Any]] = {}  # the newest of each order only
+        self._ending = ""
+
+    async def run(self) -> web.WebSocketResponse:
+        """Serve the socket until either side ends it."""
+        await self._ws.prepare(self._request)
+        self._parts.counted.sockets(1)
+        reason = "gone"
+        try:
+            reason = await self._served()
+        finally:
+            self._parts.counted.sockets(-1)
+            await self._bye(reason)
+        return self._ws
+
+    def end(self, reason: str) -> None:
+        """Have the line say goodbye (the bot stops)."""
+        self._ending = reason
+        self._dirty.set()
+
+    async def _served(self) -> str:
+        reason = "closed"
+        try:
+            await self._take_hello()
+            async with self._parts.runtime.watch(self._session_id) as updates, asyncio.TaskGroup() as tasks:
+                jobs = [
+                    tasks.create_task(self._listen(updates)),
+                    tasks.create_task(self._send_what_is_new()),
+                    tasks.create_task(self._recheck()),
+                ]
+                await self._take_frames()
+                for job in jobs:
+                    job.cancel()
+        except* Bye as ended:
+            reason = str(_first(ended))
+        except* Gone as gone:
+            log.warning("ws.gone", says=str(_first(gone)))
+            reason = "gone"
+        except* ConnectionError:
+            reason = "closed"
+        return reason
+
+    async def _take_hello(self) -> None:
+        try:
+            async with asyncio.timeout(HELLO_WITHIN_S):
+                message = await self._ws.receive()
+        except TimeoutError:
+            raise Bye("no_hello") from None
+        if message.type != WSMsgType.TEXT:
+            raise Bye("no_hello")
+        frame = self._frame_of(message.data)
+        if not isinstance(frame, schemas.Hello):
+            raise Bye("no_hello")
+        if self._speaker.sign_in is not None:
+            try:
+                require_csrf(self._speaker.sign_in, frame.csrf)
+            except Refused:
+                raise Bye("wrong_csrf") from None
+        self._sent = frame.after
+        self._dirty.set()
+
+    def _frame_of(self, text: str) -> schemas.ClientFrame:
+        try:
+            frame: schemas.ClientFrame = msgspec.json.decode(text, type=schemas.ClientFrame)
+            must_be_plain(frame)
+        except msgspec.ValidationError as error:
+            raise _Unreadable(_id_in(text), WrongFields(fields_of(error))) from error
+        except (WrongFields, BrokenBody) as error:
+            raise _Unreadable(_id_in(text), error) from error
+        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+            raise Bye("broken_frame") from error
+        return frame
+
+    async def _take_frames(self) -> None:
+        async for message in self._ws:
+            if message.type != WSMsgType.TEXT:
+                raise Bye("broken_frame")
+            try:
+                frame = self._frame_of(message.data)
+            except _Unreadable as unreadable:
+                await self._refuse(unreadable.id, unreadable.error)
+                continue
+            if isinstance(frame, schemas.Hello):
+                raise Bye("broken_frame")
+            await self._carry_out(frame)
+
+    async def _carry_out(self, frame: Any) -> None:
+        try:
+            if self._speaker.person.role == "viewer":
+                raise NotAllowed(role="viewer")
+            await self._act(frame)
+        except Spoken as refused:
+            await self._refuse(frame.id, refused)
+        except Exception:
+            log.exception("ws.failed", frame=type(frame).__name__)
+            await self._refuse(frame.id, Broken(request=frame.id))
+        else:
+            await self._send(schemas.AcceptedFrame(id=frame.id, seq=frame.seq))
+            self._dirty.set()
+
+    async def _act(self, frame: Any) -> View:
+        at: dict[str, Any] = {
+            "person": self._speaker.id,
+            "session_id": self._session_id,
+            "seq": frame.seq,
+            "id": frame.id,
+        }
+        runtime = self._parts.runtime
+        match frame:
+            case schemas.AnswerFrame():
+                return await runtime.answer(**at, value=frame.value)
+            case schemas.BackFrame():
+                return await runtime.back(**at, to=frame.to)
+            case schemas.ChangeFrame():
+                return await runtime.change(**at, to=frame.to)
+            case schemas.UndoFrame():
+                return await runtime.undo(**at)
+            case _:
+                return await runtime.cancel(**at)
+
+    async def _refuse(self, call_id: str, refused: Spoken) -> None:
+        now = await self._session()
+        shown = schemas.shown_of(now)
+        await self._send(schemas.RefusedFrame(id=call_id, problem=problem_of(refused), prompt=shown))
+        self._dirty.set()
+
+    async def _listen(self, updates: AsyncIterator[Update]) -> None:
+        async for update in updates:
+            if update.kind == "progress":
+                body = msgspec.to_builtins(update.body)
+                self._progress[str(body.get("order", ""))] = body
+            self._dirty.set()
+        raise Bye("gone")  # the runtime stopped telling; the client comes again
+
+    async def _send_what_is_new(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            if self._ending:
+                raise Bye(self._ending)
+            # the session first: entries read after it are at least as new, so no prompt outruns its entries
+            session = await self._session()
+            await self._send_entries()
+            await self._send_prompt(session)
+            waiting, self._progress = self._progress, {}
+            for body in waiting.values():
+                await self._send(_progress_frame(body))
+
+    async def _send_entries(self) -> None:
+        while True:
+            entries = await self._parts.runtime.entries(
+                person=self._speaker.id, session_id=self._session_id, after=self._sent, limit=BATCH
+            )
+            for entry in entries:
+                if entry.n > self._sent:
+                    await self._send(schemas.entry_frame(entry))
+                    self._sent = entry.n
+            if len(entries) < BATCH:
+                return
+
+    async def _send_prompt(self, session: Session) -> None:
+        frame = schemas.prompt_frame(session)
+        before, self._stands = self._stands, frame
+        if frame == before:
+            return
+        if frame.prompt is not None and before is not None and _same_question(before, frame):
+            await self._send(schemas.OptionsFrame(seq=frame.seq, prompt=frame.prompt))
+        else:
+            await self._send(frame)
+
+    async def _recheck(self) -> None:
+        while True:
+            await asyncio.sleep(RECHECK_S)
+            if await speaker_of(self._request) is None:
+                raise Bye("signed_out")
+
+    async def _session(self) -> Session:
+        view = await self._parts.runtime.view(person=self._speaker.id, session_id=self._session_id)
+        return view.session
+
+    async def _send(self, frame: Any) -> None:
+        text = msgspec.json.encode(clean_data(msgspec.to_builtins(frame))).decode()
+        try:
+            async with asyncio.timeout(SEND_WITHIN_S):
+                await self._ws.send_str(text)
+        except TimeoutError:
+            raise Bye("too_slow") from None
+
+    async def _bye(self, reason: str) -> None:
+        if reason != "closed" and not self._ws.closed and reason != "too_slow":
+            with contextlib.suppress(ConnectionError, Bye):
+                await self._send(schemas.ByeFrame(reason=reason))
+        code = CLOSE_WORDS.get(reason, WSCloseCode.OK if reason == "closed" else WSCloseCode.POLICY_VIOLATION)
+        await self._ws.close(code=code, message=reason.encode())
+
+
+class _Unreadable(Exception):
+    """A frame that is JSON, but none of ours; its id is kept so that the refusal can name it."""
+
+    def __init__(self, id: str, error: Spoken) -> None:
+        self.id = id
+        self.error = error
+        super().__init__(str(error))
+
+
+def _id_in(text: str) -> str:
+    found = msgspec.json.decode(text)
+    name = found.get("id", "") if isinstance(found, dict) else ""
+    return name if isinstance(name, str) and len(name) <= 64 else ""
+
+
+def _first(ended: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = ended
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _same_question(before: schemas.PromptFrame, now: schemas.PromptFrame) -> bool:
+    """Whether the same question is open as before, with more known about it."""
+    return (before.prompt is not None, before.seq, before.status) == (True, now.seq, now.status)
+
+
+def _progress_frame(body: dict[str, Any]) -> schemas.ProgressFrame:
+    names = schemas.ProgressFrame.__struct_fields__
+    return msgspec.convert({name: body[name] for name in names if name in body}, schemas.ProgressFrame)
+
+
+LINES: web.AppKey[weakref.WeakSet[Line]] = web.AppKey("lines")
+
+
+async def follow(request: web.Request, speaker: Speaker) -> web.StreamResponse:
+    """Upgrade to the WebSocket of one session. A browser must come from our own page."""
+    if speaker.sign_in is not None or hdrs.ORIGIN in request.headers:
+        require_origin(request)
+    session_id = text_in(request, "session")
+    if not web.WebSocketResponse().can_prepare(request):
+        raise WrongFields([{"field": "Upgrade", "says": "This address speaks WebSocket only."}])
+    if not SESSION_ID.fullmatch(session_id):
+        raise NoSuchSession()
+    await request.app[PARTS].runtime.view(person=speaker.id, session_id=session_id)
+    line = Line(request, speaker, session_id)
+    request.app[LINES].add(line)
+    return await line.run()
+
+
+async def say_goodbye(app: web.Application) -> None:
+    """Tell every open socket that the bot stops, so that clients come again at once."""
+    lines = app[LINES]
+    for line in list(lines):
+        line.end("restarting")
+    await asyncio.sleep(0)
