@@ -20,11 +20,15 @@ QUIET = frozenset({"asked"})  # a prompt is shown when it is open, not when it w
 
 
 class Show:
-    """Where things are written to. `lively`: somebody looks, so colours and a moving progress line."""
+    """Where things are written to. `lively`: somebody looks, so colours and a moving progress line; `quiet`:
+    standard output belongs to somebody else, so nothing is said there.
+    """
 
-    def __init__(self, *, lively: bool) -> None:
+    def __init__(self, *, lively: bool, quiet: bool = False) -> None:
         self.lively = lively
-        self.out = Console(highlight=False, markup=False, soft_wrap=True, no_color=not sys.stdout.isatty())
+        self.out = Console(
+            highlight=False, markup=False, soft_wrap=True, no_color=not sys.stdout.isatty(), quiet=quiet
+        )
         self.err = Console(highlight=False, markup=False, soft_wrap=True, stderr=True)
         self._bar: Progress | None = None
         self._task: Any = None

@@ -54,6 +54,6 @@ def recovery(ctx: click.Context, forget: bool, as_json: bool) -> None:
     else:
         click.echo(f"Recovery key of {installation.id}:\n\n  {private}\n", err=False)
         click.echo(
-            "Whoever has it can open the secrets of this installation. Keep it off this machine, on paper or\n"
+            "Whoever has it can open the secrets of this installation. Keep it elsewhere, on paper or\n"
             "in a password manager, and then delete it here: hercules keys recovery --forget"
         )

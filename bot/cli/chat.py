@@ -1,0 +1,105 @@
+"""`hercules chat`: the terminal channel against the running bot."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+
+from bot.cli.common import data_option, errors_told, json_option, print_json, settings_of
+from bot.engine.refusals import Spoken
+
+
+@click.command()
+@click.argument("flow", required=False)
+@click.option(
+    "--set",
+    "words",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Answer a question beforehand; NAME=@FILE reads a file, @env:VAR a variable, @- standard input.",
+)
+@click.option("--yes", is_flag=True, help="Say yes to what changes or disturbs.")
+@click.option("--yes-destroy", is_flag=True, help="Say yes to what destroys, too.")
+@json_option
+@data_option
+@click.pass_context
+def chat(
+    ctx: click.Context, flow: str | None, words: tuple[str, ...], yes: bool, yes_destroy: bool, as_json: bool
+) -> None:
+    """Chat in the terminal, or run a chatflow as a script.
+
+    Exit code: 0 done or already so, 1 failed or cancelled, 2 wrong use. Example:
+    hercules chat deploy --set what=demo --set name=hello --set port=20080 --yes
+    """
+    from bot.channels.terminal_values import WrongUse, parse_set
+    from bot.channels.terminal_wire import Told
+
+    settings = settings_of(ctx)
+    with errors_told():
+        try:
+            given = parse_set(words)
+            code = asyncio.run(_chat(settings, flow, given, yes, yes_destroy, as_json))
+        except WrongUse as e:
+            _wrong_use(e)
+        except Told as e:
+            if e.problem.get("status") in (404, 422):
+                _wrong_use(e)
+            raise
+        except KeyboardInterrupt:
+            code = 1
+    sys.exit(code)
+
+
+def _wrong_use(error: Spoken) -> None:
+    from bot.cli.common import give_up
+
+    give_up(error, code=2)
+
+
+async def _chat(
+    settings: Any, name: str | None, given: Any, yes: bool, yes_destroy: bool, as_json: bool
+) -> int:
+    from bot.channels.terminal import Conversation
+    from bot.channels.terminal_show import Show
+    from bot.channels.terminal_wire import Wire
+
+    lively = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
+    show = Show(lively=lively, quiet=as_json)
+    asker = None
+    if lively:
+        from bot.channels.terminal_ask import Asker
+
+        asker = Asker()
+    async with Wire(settings.owner_socket) as wire:
+        flow = await _chosen(wire, name, asker, show)
+        talk = Conversation(wire, given, show=show, asker=asker, yes=yes, yes_destroy=yes_destroy)
+        code = await talk.follow(await talk.begin(flow))
+    if as_json:
+        print_json(talk.session)
+    return code
+
+
+async def _chosen(wire: Any, name: str | None, asker: Any, show: Any) -> dict[str, Any]:
+    """The flow that was named; else what fits what the person types. Raises WrongUse."""
+    from bot.channels.terminal_values import WrongUse
+
+    flows: list[dict[str, Any]] = await wire.flows()
+    by_name = {flow["name"]: flow for flow in flows}
+    if name is not None:
+        if name not in by_name:
+            raise WrongUse(what=f"There is no chatflow {name!r}.", way=f"There are: {', '.join(by_name)}.")
+        return by_name[name]
+    if asker is None:
+        raise WrongUse(what="A script must name its chatflow.", way=f"There are: {', '.join(by_name)}.")
+    for flow in flows:
+        show.out.print(f"  {flow['name']:<16} {flow['title']}")
+    while True:
+        typed = (await asker.text("What would you like to do? >")).strip()
+        if typed in by_name:
+            return by_name[typed]
+        if typed and (found := await wire.match(typed)):
+            return by_name[found[0]["flow"]]
+        show.says("I don't know that yet. Type one of the names above, or say it in other words.")
