@@ -216,14 +216,14 @@ class Commits:
         stamp = self._tags.stamp
         within("the record", c.record, limits.RECORD_BYTES)
         within("the outcome", c.outcome, limits.OUTCOME_BYTES)
-        effects = keys.effects(shard)
+        session, transcript, effects = keys.session(sid), keys.transcript(sid), keys.effects(shard)
         gone = (*c.settled, *c.dropped_timers)
         args: list[Arg] = [
             sid,
             c.seen,
             c.by,
             stamp(keys.commit(sid, c.by), _encode(_Outcome(c.body_sha, c.outcome)), version=version),
-            stamp(keys.session(sid), _encode(_Held(c.open, c.person, c.flow, c.record)), version=version),
+            stamp(session, _encode(_Held(c.open, c.person, c.flow, c.record)), version=version),
             "1" if c.open else "0",
             self._clock(),
             keys.session_channel(sid),
@@ -234,7 +234,7 @@ class Commits:
         ]
         for n, body in c.entries:
             within("an entry", body, limits.ENTRY_BYTES)
-            args += (n, stamp(keys.entry(sid, n), body, version=n))
+            args += (n, stamp(f"{transcript}/{n}", body, version=n))
         for kind, wishes in (("effect", c.effects), ("timer", c.timers)):
             for id, due_ms, body in wishes:
                 within("an effect", body, limits.EFFECT_BYTES)
@@ -247,8 +247,8 @@ class Commits:
         args += gone
         names = [
             keys.made(shard),
-            keys.session(sid),
-            keys.transcript(sid),
+            session,
+            transcript,
             keys.commits(sid),
             effects,
             keys.attempts(shard),

@@ -1,40 +1,24 @@
 """Errors of the store: whose doing it was, in a sentence, and what to do next.
 
-Three families. `StoreRefused` = the caller's doing, nothing changed. `StoreGone` = the world's, the same
-call may work later. `Tampered` = the store's content is not ours; it is parked and nobody acts on it.
-The shape (`code`, `http`, `sentence`, `next_step`) is that of `bot.engine.refusals`, which this room may
-not import. A new class also needs its line in tests/store/test_errors.py.
+`StoreRefused` = the caller's doing, nothing changed. `StoreGone` = the world's, the same call may work later.
+`Tampered` = the store's content is not ours; it is parked and nobody acts on it, so trying again is no use.
+All are `Spoken` (bot/engine/refusals.py). A test prints every class with its fields.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from bot.engine.refusals import Gone, Refused, Spoken
+from bot.engine.refusals import IdReused as AnyIdReused
 
 
-class StoreError(Exception):
-    """An error with a stable code and a sentence for the reader."""
+class StoreError(Spoken):
+    """Anything that the store raises on purpose."""
 
-    code: ClassVar[str] = "store_error"
-    http: ClassVar[int] = 500
-    says: ClassVar[str] = "The store could not do that."
-    do: ClassVar[str] = ""
-
-    def __init__(self, **fields: Any) -> None:
-        self.fields = fields
-        super().__init__(self.sentence)
-
-    @property
-    def sentence(self) -> str:
-        """What happened, for people."""
-        return self.says.format_map(self.fields)
-
-    @property
-    def next_step(self) -> str:
-        """What to do next, for people."""
-        return self.do.format_map(self.fields)
+    code, http = "store_error", 500
+    says = "The store could not do that."
 
 
-class StoreRefused(StoreError):
+class StoreRefused(StoreError, Refused):
     """The caller's doing; nothing changed."""
 
     code, http = "store_refused", 400
@@ -52,7 +36,7 @@ class Conflict(StoreRefused):
         super().__init__(id=id, present=present)
 
 
-class IdReused(StoreRefused):
+class IdReused(StoreRefused, AnyIdReused):
     """The id of a commit came back with another body."""
 
     code, http = "id_reused", 409
@@ -84,7 +68,7 @@ class OutOfStep(StoreRefused):
     do = "Load the session again; if it stays so, its record was put back from an older time."
 
 
-class StoreGone(StoreError):
+class StoreGone(StoreError, Gone):
     """The store is out of reach, or the outcome of a call is unknown: repeat it with the same id."""
 
     code, http = "store_gone", 503
@@ -111,12 +95,12 @@ class StoreEmptied(StoreGone):
 class StoreBug(StoreError):
     """The store refused a call that should not have been made: ours to mend."""
 
-    code = "store_bug"
+    code, http = "store_bug", 500
     says = "The store refused what Hercules asked: {why}."
     do = "Please report this with the sentence above."
 
 
-class UnfitStore(StoreError):
+class UnfitStore(StoreError, Gone):
     """The store cannot be used as it is set up."""
 
     code, http = "unfit_store", 503
@@ -136,7 +120,7 @@ class Tampered(StoreError):
         super().__init__(key=key, why=why)
 
 
-class EmbeddedError(StoreError):
+class EmbeddedError(StoreError, Gone):
     """The embedded Valkey could not be started or has ended."""
 
     code, http = "embedded_store", 503

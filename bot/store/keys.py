@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import zlib
 from enum import StrEnum
+from functools import cache, lru_cache
 
 from bot.store.errors import BadName
 from bot.store.limits import NAME_LENGTH, SHARDS
@@ -67,11 +68,13 @@ def tagged(number: int, rest: str) -> str:
 
 
 # Of a shard
+@cache
 def made(number: int) -> str:
     """Says that `prepare` was here, with the schema's number; gone = the store was emptied."""
     return tagged(number, "made")
 
 
+@cache
 def effects(number: int) -> str:
     """Hash: effect or timer id -> stamped wish."""
     return tagged(number, "effects")
@@ -82,50 +85,62 @@ def effect(number: int, id: str) -> str:
     return f"{effects(number)}/{id}"
 
 
+@cache
 def attempts(number: int) -> str:
     """Hash: effect id -> how often it was leased. Not tagged: a wrong count can only delay."""
     return tagged(number, "attempts")
 
 
+@cache
 def ready(number: int) -> str:
     """Sorted set: effect id by the time it may be leased. Not tagged: the due time in the wish is."""
     return tagged(number, "ready")
 
 
+@cache
 def parked(number: int) -> str:
     """Hash: name of a record that failed its tag -> why and when."""
     return tagged(number, "parked")
 
 
+@cache
 def open_sessions(number: int) -> str:
     """Sorted set: open sessions of the shard by the time they were opened."""
     return tagged(number, "sessions:open")
 
 
+@cache
 def ended_sessions(number: int) -> str:
     """Sorted set: ended sessions of the shard by the time they ended."""
     return tagged(number, "sessions:ended")
 
 
+@cache
 def unindexed(number: int) -> str:
     """Hash: session -> version whose index entries elsewhere are still to be written."""
     return tagged(number, "unindexed")
 
 
+@cache
 def ready_channel(number: int) -> str:
     """Hint: something was added to the ready list; the message is its due time."""
     return tagged(number, "ready:hints")
 
 
 # Of a session
+@lru_cache(maxsize=4096)
+def _own(id: str) -> str:
+    return tagged(shard(id), id)
+
+
 def session(id: str) -> str:
     """Hash: r the stamped record, n and b entries and bytes of the transcript, o open or not."""
-    return tagged(shard(id), f"{id}:session")
+    return f"{_own(id)}:session"
 
 
 def transcript(id: str) -> str:
     """Stream: entry n has the id n-0 and one field, the stamped entry."""
-    return tagged(shard(id), f"{id}:transcript")
+    return f"{_own(id)}:transcript"
 
 
 def entry(id: str, n: int) -> str:
@@ -135,7 +150,7 @@ def entry(id: str, n: int) -> str:
 
 def commits(id: str) -> str:
     """Hash: id of a commit -> stamped body digest and first outcome. Kept as long as the session."""
-    return tagged(shard(id), f"{id}:commits")
+    return f"{_own(id)}:commits"
 
 
 def commit(id: str, by: str) -> str:
@@ -145,12 +160,12 @@ def commit(id: str, by: str) -> str:
 
 def progress(id: str) -> str:
     """Stream with a cap: how far long work has come."""
-    return tagged(shard(id), f"{id}:progress")
+    return f"{_own(id)}:progress"
 
 
 def session_channel(id: str) -> str:
     """Hint: new entries (``e`` version:count) or progress (``p`` and the stamped body)."""
-    return tagged(shard(id), f"{id}:hints")
+    return f"{_own(id)}:hints"
 
 
 # Indexes outside the session's shard, filled from `unindexed`, rebuilt by `Store.rebuild_indexes`

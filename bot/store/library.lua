@@ -43,10 +43,12 @@ local function commit(keys, args)
   local n_entries, n_wishes, n_gone = tonumber(args[10]), tonumber(args[11]), tonumber(args[12])
   local at = 12
   if n_entries > 0 and tonumber(args[at + 1]) ~= count + 1 then return {'out_of_step', count} end
-  redis.call('XLEN', keys[3])
-  redis.call('HLEN', keys[5])
-  redis.call('HLEN', keys[6])
-  redis.call('ZCARD', keys[7])
+  if n_entries > 0 then redis.call('XLEN', keys[3]) end
+  if n_wishes + n_gone > 0 then
+    redis.call('HLEN', keys[5])
+    redis.call('HLEN', keys[6])
+    redis.call('ZCARD', keys[7])
+  end
   local moved = held[4] ~= args[6]
   if moved then
     redis.call('ZCARD', keys[9])

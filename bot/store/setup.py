@@ -106,8 +106,10 @@ async def _prepare(
     for node in _all_nodes(client):
         await _on(client, node, "ACL", "SETUSER", bot_user, *bot_rules(bot_password))
     if made_new:
+        pipe = client.pipeline() if isinstance(client, RedisCluster) else client.pipeline(transaction=False)
         for number in range(limits.SHARDS):
-            await client.set(keys.made(number), keys.SCHEMA)
+            pipe.set(keys.made(number), keys.SCHEMA)
+        await pipe.execute()
         await client.set(keys.INSTALLATION, tags.stamp(keys.INSTALLATION, installation.encode(), version=1))
         await client.set(keys.SCHEMA_KEY, keys.SCHEMA)  # last: without it everything is made again
     return Prepared(

@@ -18,6 +18,7 @@ from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -34,6 +35,7 @@ from bot.store.errors import StoreBug, StoreEmptied, StoreError, StoreFull, Stor
 
 Arg = bytes | str | int
 _PASSING = ("LOADING", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "TRYAGAIN", "BUSY", "MISCONF", "NOREPLICAS")
+_packer = HiredisRespSerializer()
 _UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError, asyncio.TimeoutError)
 
 
@@ -59,7 +61,7 @@ async def open_client(url: str, *, user: str, password: str) -> Redis | RedisClu
             username=user,
             password=password,
             retry=Retry(NoBackoff(), 0),
-            socket_timeout=limits.CALL_TIMEOUT_S,
+            socket_timeout=None,  # the deadline is one of the whole batch
             socket_connect_timeout=limits.CONNECT_TIMEOUT_S,
             protocol=2,
             driver_info=None,
@@ -186,15 +188,9 @@ class Wire:
     async def _fly(self, batch: list[_Call]) -> None:
         try:
             if isinstance(self.client, RedisCluster):
-                cluster_pipe = self.client.pipeline()
-                for call in batch:
-                    cluster_pipe.execute_command(*call.command)
-                answers = await cluster_pipe.execute(raise_on_error=False)
+                answers = await self._by_node(self.client, batch)
             else:
-                pipe = self.client.pipeline(transaction=False)
-                for call in batch:
-                    pipe.execute_command(*call.command)
-                answers = await pipe.execute(raise_on_error=False)
+                answers = await self._in_one_write(self.client, batch)
         except (RedisError, OSError, TimeoutError) as gone:
             for call in batch:
                 _fail(call, meaning(gone, self.url))
@@ -210,6 +206,34 @@ class Wire:
                     call.future.set_exception(meaning(answer, call.key))
                 else:
                     call.future.set_result(answer)
+
+    async def _in_one_write(self, client: Redis, batch: list[_Call]) -> list[Any]:
+        """What redis-py's pipeline does, in half the time: one pack, one write, no timer per answer."""
+        pool: Any = client.connection_pool
+        connection = await pool.get_connection()
+        answers: list[Any] = []
+        try:
+            async with asyncio.timeout(limits.CALL_TIMEOUT_S):
+                packed = [part for call in batch for part in _packer.pack(*call.command)]  # type: ignore[arg-type]
+                await connection.send_packed_command(packed, check_health=False)
+                for _ in batch:
+                    try:
+                        answers.append(await connection.read_response())
+                    except ResponseError as refused:
+                        answers.append(refused)
+        except BaseException:  # what is still to come must not be taken for the answer to a later call
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
+        return answers
+
+    async def _by_node(self, client: RedisCluster, batch: list[_Call]) -> list[Any]:
+        pipe = client.pipeline()
+        for call in batch:
+            pipe.execute_command(*call.command)
+        async with asyncio.timeout(limits.CALL_TIMEOUT_S):
+            return await pipe.execute(raise_on_error=False)
 
 
 def _fail(call: _Call, error: BaseException) -> None:
