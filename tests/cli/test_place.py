@@ -62,7 +62,8 @@ def test_a_pid_that_now_belongs_to_somebody_else_is_left_alone(settings: Setting
 
 def test_the_lock_ends_with_its_process_however_that_ends(settings: Settings) -> None:
     program = (
-        "import time; from pathlib import Path; from bot.cli import place; from bot.settings import Settings\n"
+        "import time\nfrom pathlib import Path\nfrom bot.cli import place\n"
+        "from bot.settings import Settings\n"
         f"with place.held(Settings(data=Path({str(settings.data)!r}))):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
