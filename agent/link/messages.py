@@ -30,7 +30,7 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     pass
 
 
-class Challenge(_Message, tag="challenge"):
+class Challenge(_Message, tag="challenge", frozen=True):
     """Bot to agent: sign this. `nonce` is 32 random bytes in hex."""
 
     protocol: int
@@ -38,7 +38,7 @@ class Challenge(_Message, tag="challenge"):
     nonce: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Hello(_Message, tag="hello"):
+class Hello(_Message, tag="hello", frozen=True):
     """Agent to bot: who I am and what I know.
 
     `signature` (hex) is by the node's identity key over `hello_bytes(...)`. `verbs` are the orders this
@@ -54,25 +54,25 @@ class Hello(_Message, tag="hello"):
     signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{128}$")]
 
 
-class Welcome(_Message, tag="welcome"):
+class Welcome(_Message, tag="welcome", frozen=True):
     """Bot to agent: the link is up."""
 
     bot: str
 
 
-class Bye(_Message, tag="bye"):
+class Bye(_Message, tag="bye", frozen=True):
     """Either way, before closing."""
 
     reason: Text
 
 
-class OrderSent(_Message, tag="order"):
+class OrderSent(_Message, tag="order", frozen=True):
     """Bot to agent: carry this out. `envelope` is the DSSE envelope's JSON text."""
 
     envelope: Annotated[str, Meta(max_length=limits.ORDER_BYTES * 2)]
 
 
-class ProgressSaid(_Message, tag="progress"):
+class ProgressSaid(_Message, tag="progress", frozen=True):
     """Agent to bot: how far an order is (JSON of `agent.orders.results.Progress`). May be lost."""
 
     order: str
@@ -84,20 +84,20 @@ class ProgressSaid(_Message, tag="progress"):
     at_ms: int = 0
 
 
-class ResultSaid(_Message, tag="result"):
+class ResultSaid(_Message, tag="result", frozen=True):
     """Agent to bot: the signed result. Said again after a reconnect until it is kept."""
 
     order: str
     envelope: Annotated[str, Meta(max_length=limits.RESULT_BYTES * 2)]
 
 
-class ResultKept(_Message, tag="kept"):
+class ResultKept(_Message, tag="kept", frozen=True):
     """Bot to agent: the result of this order is committed; no need to say it again."""
 
     order: str
 
 
-class BlobWanted(_Message, tag="blob-wanted"):
+class BlobWanted(_Message, tag="blob-wanted", frozen=True):
     """Agent to bot: send me this blob from `offset`, at most `credits` chunks before I grant more."""
 
     blob: Annotated[str, Meta(pattern=limits.SHA256_PATTERN)]
@@ -105,21 +105,21 @@ class BlobWanted(_Message, tag="blob-wanted"):
     credits: Annotated[int, Meta(ge=1, le=limits.BLOB_CREDITS)] = limits.BLOB_CREDITS
 
 
-class BlobCredit(_Message, tag="blob-credit"):
+class BlobCredit(_Message, tag="blob-credit", frozen=True):
     """Agent to bot: `credits` more chunks may come."""
 
     blob: Annotated[str, Meta(pattern=limits.SHA256_PATTERN)]
     credits: Annotated[int, Meta(ge=1, le=limits.BLOB_CREDITS)]
 
 
-class BlobGone(_Message, tag="blob-gone"):
+class BlobGone(_Message, tag="blob-gone", frozen=True):
     """Bot to agent: I cannot send this blob, and why."""
 
     blob: Annotated[str, Meta(pattern=limits.SHA256_PATTERN)]
     reason: Text
 
 
-class DeploymentsSaid(_Message, tag="deployments"):
+class DeploymentsSaid(_Message, tag="deployments", frozen=True):
     """Agent to bot, unasked: what runs here changed (JSON of DeploymentFact list). May be lost."""
 
     facts: str
@@ -140,7 +140,7 @@ Message = (
     | DeploymentsSaid
 )
 
-_decoder = msgspec.json.Decoder(Message)
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
 def decode(text: str | bytes) -> Message:

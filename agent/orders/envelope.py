@@ -73,7 +73,7 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """DSSE envelope as JSON: base64 payload, its type, one to eight signatures."""
 
     payload: Annotated[str, Meta(max_length=limits.ORDER_BYTES * 2)]
-    payloadType: Annotated[str, Meta(max_length=100)]  # noqa: N815  (name given by DSSE)
+    payloadType: Annotated[str, Meta(max_length=100)]  # name given by DSSE
     signatures: Annotated[tuple[Signature, ...], Meta(min_length=1, max_length=8)]
 
 

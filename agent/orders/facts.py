@@ -103,4 +103,5 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     used_ports: tuple[int, ...] | None = None
     free_port: int | None = None
     profiles: tuple[str, ...] = ()  # which the node file allows
+    cut: tuple[str, ...] = ()  # which lists were too long for one result and end early
     exposures: tuple[str, ...] = ()  # "local", and "lan" where the node file names addresses

@@ -42,40 +42,38 @@ class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     pass
 
 
-class GetFacts(_Order, tag="node.facts"):
+class GetFacts(_Order, tag="node.facts", frozen=True):
     """Read facts of the node."""
 
-    want: tuple[
-        Literal["engine", "disk", "containers", "deployments", "images", "ports"], ...
-    ] = ("engine",)
+    want: tuple[Literal["engine", "disk", "containers", "deployments", "images", "ports"], ...] = ("engine",)
 
 
-class ResolveImage(_Order, tag="image.resolve"):
+class ResolveImage(_Order, tag="image.resolve", frozen=True):
     """Ask the registry which digest a reference has now, and for which platforms."""
 
     reference: Reference
 
 
-class InspectImage(_Order, tag="image.inspect"):
+class InspectImage(_Order, tag="image.inspect", frozen=True):
     """Read an image that is on the node."""
 
     image: ImagePin
 
 
-class ContainerLogs(_Order, tag="container.logs"):
+class ContainerLogs(_Order, tag="container.logs", frozen=True):
     """Read the last lines of a container's log."""
 
     target: Target
     lines: Annotated[int, Meta(ge=1, le=limits.LOG_LINES)] = 100
 
 
-class PullImage(_Order, tag="image.pull"):
+class PullImage(_Order, tag="image.pull", frozen=True):
     """Get an image from its registry, by digest. Twice: harmless."""
 
     image: ImagePin
 
 
-class ImportImage(_Order, tag="image.import"):
+class ImportImage(_Order, tag="image.import", frozen=True):
     """Load an image archive (docker save or OCI layout) that the bot holds as a blob."""
 
     blob: Sha256
@@ -83,13 +81,13 @@ class ImportImage(_Order, tag="image.import"):
     reference: Reference  # the name it is shown under
 
 
-class RemoveImage(_Order, tag="image.remove"):
+class RemoveImage(_Order, tag="image.remove", frozen=True):
     """Take an image off the node if nothing uses it. Undo of pull and import."""
 
     image: ImagePin
 
 
-class ApplyDeployment(_Order, tag="deployment.apply"):
+class ApplyDeployment(_Order, tag="deployment.apply", frozen=True):
     """Put a revision in place: the one way by which something comes to run or changes.
 
     The agent carries it out as a journaled saga and finishes or rolls back with no bot in reach.
@@ -103,28 +101,28 @@ class ApplyDeployment(_Order, tag="deployment.apply"):
     on_failure: Literal["roll_back", "keep"] = "roll_back"
 
 
-class RemoveDeployment(_Order, tag="deployment.remove"):
+class RemoveDeployment(_Order, tag="deployment.remove", frozen=True):
     """Stop and remove every part of a deployment. Data is kept unless `data` says "delete"."""
 
     deployment: DeploymentId
     data: Literal["keep", "delete"] = "keep"
 
 
-class StopTarget(_Order, tag="container.stop"):
+class StopTarget(_Order, tag="container.stop", frozen=True):
     """Stop a container; it stays stopped until it is started again."""
 
     target: Target
     stop_within_s: Annotated[int, Meta(ge=1, le=300)] = 10
 
 
-class StartTarget(_Order, tag="container.start"):
+class StartTarget(_Order, tag="container.start", frozen=True):
     """Start a stopped container and wait until it is healthy."""
 
     target: Target
     gate: Gate = Gate()
 
 
-class RestartTarget(_Order, tag="container.restart"):
+class RestartTarget(_Order, tag="container.restart", frozen=True):
     """Stop and start one container, and wait until it is healthy."""
 
     target: Target
@@ -132,7 +130,7 @@ class RestartTarget(_Order, tag="container.restart"):
     gate: Gate = Gate()
 
 
-class RemoveTarget(_Order, tag="container.remove"):
+class RemoveTarget(_Order, tag="container.remove", frozen=True):
     """Remove a stopped container made elsewhere. Deployments go by `deployment.remove`."""
 
     target: EngineTarget
