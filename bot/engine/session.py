@@ -75,6 +75,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     since_ms: int = 0
     due_ms: int = 0  # of a timer
     verb: str = ""  # of an order
+    unknown: bool = False  # the node does not know yet whether it was done
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +111,17 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     value: Any
     seq: int
     quiet: bool = False
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that nobody is asked for just now, while a check hook looks at it."""
+
+    given: Any
+    named: Any
+    words: str
+    branch: str
+    how: str  # prefilled, kept, default
+    seq: int = 0
 
 
 class Unwinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +166,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     trail: tuple[Crumb, ...] = ()
     undos: tuple[Undo, ...] = ()
     returning: str = ""  # "depth.state" to come back to after a change from a summary
+    pending: Pending | None = None
     unwinding: Unwinding | None = None
     stopping: bool = False  # cancelled while an order was under way: it is awaited first
     restarts: bool = False  # a built-in prompt's retry goes on from the last crumb, not from this state

@@ -1,0 +1,81 @@
+"""Orders on their way out and results on their way in: what a Do and an undo have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agent.orders.results import Problem, Result
+from bot.engine import filters, markdown, text
+from bot.engine.effects import SendOrder
+from bot.engine.events import OrderFinished
+from bot.engine.refusals import Stale
+from bot.engine.session import Waiting
+from bot.engine.turn import Turn
+
+
+def send(turn: Turn, order: dict[str, Any], *, node: str, words: text.Tree, lifetime_s: int) -> str:
+    """Wish for the order and say so. Returns its id."""
+    order_id = turn.new_id("o")
+    verb = str(order["verb"])
+    turn.want(
+        SendOrder(
+            id=order_id,
+            session=turn.session.id,
+            node=node,
+            order=order,
+            actor=turn.session.person,
+            not_before_ms=turn.event.at_ms,
+            expires_ms=turn.event.at_ms + lifetime_s * 1000,
+            says=text.plain(words),
+        )
+    )
+    turn.enter("ordered", words, order=order_id, verb=verb, node=node)
+    turn.audit(
+        "order.sent", order=order_id, verb=verb, node=node, flow=turn.frame.flow, state=turn.frame.state
+    )
+    return order_id
+
+
+def note_result(turn: Turn, event: OrderFinished, waiting: Waiting, node: str) -> bool:
+    """Write the result down. True when it is not known yet and is waited for further. Raises Stale."""
+    result = event.result
+    if result.outcome == "unknown" and waiting.unknown:
+        raise Stale(event="an unknown result of", id=event.order_id)
+    turn.enter(
+        "finished", _words(result), order=waiting.id, verb=waiting.verb, node=node, outcome=result.outcome
+    )
+    code = result.problem.code if result.problem is not None else ""
+    turn.audit("order.finished", order=waiting.id, verb=waiting.verb, outcome=result.outcome, problem=code)
+    if result.outcome == "unknown":
+        turn.set(waiting=msgspec.structs.replace(waiting, unknown=True, says=_words(result)))
+        return True
+    return False
+
+
+def _words(result: Result) -> text.Tree:
+    seconds = filters.FILTERS["seconds"].apply(max(0, result.ended_ms - result.started_ms) / 1000)
+    match result.outcome:
+        case "done":
+            return markdown.tree("It was so already." if result.already else f"Done in {seconds}.")
+        case "unknown":
+            return markdown.tree(
+                "It is not known yet whether this was done. The node is looking; please wait."
+            )
+        case _:
+            return _problem_words(result.problem)
+
+
+def _problem_words(problem: Problem | None) -> text.Tree:
+    if problem is None:
+        return markdown.tree("It was not done, and the node did not say why.")
+    blocks: list[text.Block] = [*markdown.tree(problem.says), *markdown.tree(problem.do)]
+    if problem.left_behind:
+        blocks += markdown.tree("Left behind:")
+        blocks.append(text.Items(False, tuple((text.Text(filters.as_text(x)),) for x in problem.left_behind)))
+    else:
+        blocks += markdown.tree("Nothing was left behind.")
+    if problem.evidence:
+        blocks.append(text.Pre("\n".join(filters.as_text(line) for line in problem.evidence)))
+    return tuple(blocks)
