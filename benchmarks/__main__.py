@@ -1,0 +1,13 @@
+"""All benchmarks, one after the other, as Markdown: `make bench > /tmp/figures.md`."""
+
+from __future__ import annotations
+
+from benchmarks import deploy, start, store
+from benchmarks.report import machine, quick
+
+if __name__ == "__main__":
+    few = quick()
+    print(f"{machine()}\n")
+    print(start.measure(3 if few else 7), flush=True)
+    print(deploy.measure(3 if few else 9), flush=True)
+    store.main(["--quick"] if few else [])
