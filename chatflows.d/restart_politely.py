@@ -9,7 +9,7 @@ from bot.engine import Ask, Chatflow, Do, End, Pick, Wait, facts, orders
 
 class RestartPolitely(Chatflow):
     title = "Restart something politely"
-    says = ["restart {container}", "{container} hangs"]  # what people type to get here
+    says = ("restart {container}", "{container} hangs")  # what people type to get here
     risk = "disturbs"  # reads, changes, disturbs or destroys: the most that it does
 
     which = Ask(Pick("Which one?", options=facts.containers(state="running")), as_="container")

@@ -124,7 +124,7 @@ class Supervisor:
 
     def _agent_words(self) -> list[str]:
         data, socket = str(self.settings.agent_data), f"unix:{self.settings.agent_socket}"
-        agent = [sys.executable, "-m", "agent.cli", "run", "--data", data, "--bot", socket]
+        agent = [sys.executable, "-P", "-m", "agent.cli", "run", "--data", data, "--bot", socket]
         if os.geteuid() == 0:
             return agent
         if shutil.which("sudo") is None:
@@ -134,7 +134,7 @@ class Supervisor:
         )
         host = os.environ.get("DOCKER_HOST")
         environment = ["env", f"DOCKER_HOST={host}"] if host else []
-        return ["sudo", "--", sys.executable, "-m", "bot.cli.as_root", *environment, *agent]
+        return ["sudo", "--", sys.executable, "-P", "-m", "bot.cli.as_root", *environment, *agent]
 
     def _embedded(self) -> EmbeddedStore:
         return EmbeddedStore(

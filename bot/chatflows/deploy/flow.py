@@ -27,7 +27,11 @@ from bot.engine import (
 )
 
 _THERE = "(here.deployments | find('name', name))"
-_DEMO = {"reference": "{{ demo.reference }}", "blob": "{{ demo.blob }}", "blob_bytes": "{{ demo.blob_bytes }}"}
+_DEMO = {
+    "reference": "{{ demo.reference }}",
+    "blob": "{{ demo.blob }}",
+    "blob_bytes": "{{ demo.blob_bytes }}",
+}
 _FILE = {"reference": "{{ file.name }}", "blob": "{{ file.blob }}", "blob_bytes": "{{ file.bytes }}"}
 _PULLED = {
     "reference": "{{ reference }}",
@@ -44,12 +48,12 @@ _REVISION = {
 _PORT = {"container_port": "{{ inside }}", "node_port": "{{ port }}", "exposure": "{{ reach }}"}
 _UNDO = orders.RemoveDeployment(deployment="{{ session.deployment }}")
 
+_NOT_HERE = "'this machine does not allow it (profiles in node.toml)'"
 _ALLOWED = {
-    name: f"{{{{ '' if '{name}' in here.profiles else 'this machine does not allow it (profiles in node.toml)' }}}}"
-    for name in ("standard", "legacy")
+    name: f"{{{{ '' if '{name}' in here.profiles else {_NOT_HERE} }}}}" for name in ("standard", "legacy")
 }
 _STRICT = (
-    "{{ 'this machine does not allow it (profiles in node.toml)' if 'strict' not in here.profiles else"
+    f"{{{{ {_NOT_HERE} if 'strict' not in here.profiles else"
     " 'this image wants to run as root or to open a port below 1024' if image.suggested_profile != 'strict'"
     " else '' }}"
 )
@@ -59,11 +63,11 @@ _MAY = (
     " 'nearly all that Docker allows by default; choose this only for an image you trust' }}"
 )
 
-_SECRET_HINT = """\
+_KEY_HINT = """\
 {% if settings | without('sealed', none) | count %}
 
-Its secrets are sealed to this machine and to your **recovery key**. If you have not taken that key yet, do it now:
-`hercules keys recovery` shows it once, for you to keep elsewhere.
+Its secrets are sealed to this machine and to your **recovery key**. If you have not taken that key yet, do it
+now: `hercules keys recovery` shows it once, for you to keep elsewhere.
 {% endif %}"""
 
 _DONE = """\
@@ -96,15 +100,15 @@ class Deploy(Chatflow):
     """Run something new on this machine: the welcome demo, an image of yours, or one from a registry."""
 
     title = "Deploy a container"
-    says = ["deploy", "deploy a container", "run a container", "run something", "install something"]
+    says = ("deploy", "deploy a container", "run a container", "run something", "install something")
     risk = "changes"
 
     what = Ask(
         Pick(
             "What shall run?",
             options=[
-                Option("demo", "The welcome demo", description="a page that shows that all is well; needs no internet"),
-                Option("upload", "An image from a file", description="as `docker save` writes it, or an OCI archive"),
+                Option("demo", "The welcome demo", description="a page that shows that all is well"),
+                Option("upload", "An image from a file", description="as docker save writes it"),
                 Option("registry", "An image from a registry", description="by its name, such as nginx:1.27"),
             ],
         ),
@@ -113,7 +117,9 @@ class Deploy(Chatflow):
     )
 
     # the image
-    demo = Ask(Pick("Which demo?", options=facts.demos(), default="welcome"), quiet=True, then="importing_demo")
+    demo = Ask(
+        Pick("Which demo?", options=facts.demos(), default="welcome"), quiet=True, then="importing_demo"
+    )
     importing_demo = Do(
         orders.ImportImage(**{key: _DEMO[key] for key in ("blob", "blob_bytes", "reference")}),
         as_="image",
@@ -122,7 +128,9 @@ class Deploy(Chatflow):
         then="looking",
     )
     file = Ask(
-        Upload("Which file holds the image?", help="`docker save IMAGE -o FILE` writes one.", accept=[".tar", ".tgz"]),
+        Upload(
+            "Which file holds the image?", help="`docker save IMAGE -o FILE` writes one.", accept=[".tar"]
+        ),
         title="File",
         then="importing_file",
     )
@@ -140,7 +148,7 @@ class Deploy(Chatflow):
             placeholder="nginx:1.27",
             max_length=limits.REFERENCE_BYTES,
             pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
-            pattern_says="An image's name holds letters, digits and . _ - : / @ only, for example nginx:1.27.",
+            pattern_says="An image's name holds letters, digits and . _ - : / @ only, as in nginx:1.27.",
         ),
         title="Image",
     )
@@ -166,7 +174,7 @@ class Deploy(Chatflow):
             default="{{ 'welcome' if what == 'demo' else image.reference | slug }}",
             max_length=40,
             pattern=limits.NAME_PATTERN,
-            pattern_says="A name holds small letters, digits and hyphens, 40 at most, with no hyphen at its ends.",
+            pattern_says="A name holds small letters, digits and inner hyphens, 40 in all.",
         ),
         as_="name",
         title="Name",
@@ -188,7 +196,9 @@ class Deploy(Chatflow):
         title="Port",
         quiet=True,
     )
-    is_same = Choose(Case(f"port in ({_THERE}.ports | pluck('node_port'))", then="there"), otherwise="name_taken")
+    is_same = Choose(
+        Case(f"port in ({_THERE}.ports | pluck('node_port'))", then="there"), otherwise="name_taken"
+    )
     name_taken = Ask(
         Pick(
             "**{{ name }}** is here already, with another image or port. What now?",
@@ -238,7 +248,9 @@ class Deploy(Chatflow):
         title="Port",
         only_if="reach != 'nobody'",
     )
-    is_free = Choose(Case("reach != 'nobody' and port in here.used_ports", then="port_used"), otherwise="settings")
+    is_free = Choose(
+        Case("reach != 'nobody' and port in here.used_ports", then="port_used"), otherwise="settings"
+    )
     port_used = Say("Port **{{ port }}** of this machine is in use. Choose another one.", then="port")
     settings = Ask(
         KeyValues("Which settings and secrets does it need?", help="Environment variables.", default=[]),
@@ -261,7 +273,9 @@ class Deploy(Chatflow):
             "How much may it do inside its container?",
             help="None of these reaches the machine itself. Proposed is the tightest that fits the image.",
             options=[
-                Option("strict", "Strict", description="not root, nothing to write, no rights", disabled=_STRICT),
+                Option(
+                    "strict", "Strict", description="not root, nothing to write, no rights", disabled=_STRICT
+                ),
                 Option(
                     "standard",
                     "Standard",
@@ -271,8 +285,8 @@ class Deploy(Chatflow):
                 Option(
                     "legacy",
                     "Legacy",
-                    description="nearly all that Docker allows by default. Only for an image you trust: a hole in it"
-                    " does more harm",
+                    description="nearly all that Docker allows by default. Only for an image you trust:"
+                    " a hole in it does more harm",
                     disabled=_ALLOWED["legacy"],
                 ),
             ],
@@ -343,9 +357,13 @@ class Deploy(Chatflow):
         Pick(
             "How much may it do inside its container?",
             options=[
-                Option("strict", "Strict", description="not root, nothing to write, no rights", disabled=_STRICT),
+                Option(
+                    "strict", "Strict", description="not root, nothing to write, no rights", disabled=_STRICT
+                ),
                 Option("standard", "Standard", disabled=_ALLOWED["standard"]),
-                Option("legacy", "Legacy", description="only for an image you trust", disabled=_ALLOWED["legacy"]),
+                Option(
+                    "legacy", "Legacy", description="only for an image you trust", disabled=_ALLOWED["legacy"]
+                ),
             ],
         ),
         as_="profile",
@@ -355,7 +373,7 @@ class Deploy(Chatflow):
 
     # endings
     done = End(
-        _DONE + _SECRET_HINT,
+        _DONE + _KEY_HINT,
         result={"deployment": "{{ session.deployment }}", "name": "{{ name }}", "open": "{{ applied.open }}"},
         offers=[
             ("Show its log", "running", {"container": "{{ name }}", "action": "logs"}),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bot.engine import Ask, Call, Chatflow, Choose, Confirm, Do, End, Option, Pick, Say, facts, orders
 
+_IT = "**{{ container.deployment_name or container.name }}**"
 _DETAILS = """\
-| | |
-|---|---|
-| Image | {{ container.image }} |
-| State | {{ container.state }}{% if container.health not in ['none', 'unknown'] %}, {{ container.health }}{% endif %} |
-| Ports | {{ container.ports | where('protocol', 'tcp') | pluck('node_port') | join(', ') or 'none' }} |
-| Made | {{ container.created_ms | date }}{{ ' by Hercules' if container.deployment else ', not by Hercules' }} |
+- Image: {{ container.image }}
+- State: {{ container.state }}{{ '' if container.health in ['none', 'unknown'] else ', ' }}\
+{{ '' if container.health in ['none', 'unknown'] else container.health }}
+- Opens: {{ container.open or 'no port' }}
+- Made: {{ container.created_ms | date }}, {{ 'by Hercules' if container.deployment else 'not by Hercules' }}
 """
 _PROBLEM = "{{ changed.problem.says }} {{ changed.problem.do }}"
 
@@ -19,7 +19,7 @@ class Running(Chatflow):
     """Everything that runs on this machine: its state and log; stop, start, restart or remove it."""
 
     title = "What is running here"
-    says = ["what is running", "what runs here", "list containers", "show containers", "status", "show the log"]
+    says = ("what is running", "what runs here", "list containers", "show containers", "show the log")
     risk = "disturbs"
 
     which = Ask(
@@ -29,7 +29,7 @@ class Running(Chatflow):
     )
     action = Ask(
         Pick(
-            "**{{ container.name }}**: what now?",
+            f"{_IT}: what now?",
             help=_DETAILS,
             options=[
                 Option("logs", "Show its log"),
@@ -57,49 +57,54 @@ class Running(Chatflow):
     )
     is_empty = Choose({"log.lines": "log_shown"}, otherwise="log_empty")
     log_shown = Say(
-        "The last lines of **{{ container.name }}**{{ ' (cut)' if log.cut else '' }}:\n\n```\n{{ log.lines | lines }}\n```",
+        f"The last lines of {_IT}{{{{ ' (cut)' if log.cut else '' }}}}:"
+        "\n\n```\n{{ log.lines | lines }}\n```",
         then="action",
     )
-    log_empty = Say("**{{ container.name }}** has written nothing yet.", then="action")
+    log_empty = Say(f"{_IT} has written nothing yet.", then="action")
 
     sure_restart = Ask(
-        Confirm("Restart **{{ container.name }}**? It is away for a moment.", yes="Restart it"),
+        Confirm(f"Restart {_IT}? It is away for a moment.", yes="Restart it"),
         then={"yes": "restarting", "no": "action"},
     )
     restarting = Do(
         orders.RestartTarget(target="{{ container.target }}"),
         as_="changed",
-        says="Restarting **{{ container.name }}**.",
+        says=f"Restarting {_IT}.",
         then="restarted",
         failed="not_changed",
     )
-    restarted = Say("**{{ container.name }}** runs again, after {{ changed.seconds | seconds }}.", then="end_or_more")
+    restarted = Say(f"{_IT} runs again, after {{{{ changed.seconds | seconds }}}}.", then="end_or_more")
 
     sure_stop = Ask(
-        Confirm("Stop **{{ container.name }}**? It stays stopped until somebody starts it.", yes="Stop it"),
+        Confirm(f"Stop {_IT}? It stays stopped until somebody starts it.", yes="Stop it"),
         then={"yes": "stopping", "no": "action"},
     )
     stopping = Do(
         orders.StopTarget(target="{{ container.target }}"),
         as_="changed",
-        says="Stopping **{{ container.name }}**.",
+        says=f"Stopping {_IT}.",
         then="stopped",
         failed="not_changed",
     )
-    stopped = Say("**{{ container.name }}** is stopped. Its data is kept.", then="end_or_more")
+    stopped = Say(f"{_IT} is stopped. Its data is kept.", then="end_or_more")
 
     starting = Do(
         orders.StartTarget(target="{{ container.target }}"),
         as_="changed",
-        says="Starting **{{ container.name }}**.",
+        says=f"Starting {_IT}.",
         then="started",
         failed="not_changed",
     )
-    started = Say("**{{ container.name }}** runs.", then="end_or_more")
+    started = Say(f"{_IT} runs.", then="end_or_more")
 
     not_changed = Say("That did not work. " + _PROBLEM, then="end_or_more")
     end_or_more = Ask(
-        Pick("Anything else?", options={"nothing": "Nothing more", "other": "Look at what is running"}, default="nothing"),
+        Pick(
+            "Anything else?",
+            options={"nothing": "Nothing more", "other": "Look at what is running"},
+            default="nothing",
+        ),
         as_="more",
         then={"nothing": "end_by_change", "other": "which"},
     )
