@@ -191,9 +191,10 @@ def _candidate(turn: Turn, ask: form.Ask) -> tuple[Any, str]:
         )
     if ask.as_ in session.prefill:
         return session.prefill[ask.as_], "prefilled"
-    if kept is not None and (session.returning or ask.quiet):
+    computed = ask.quiet and default_query(prompt) is None  # from other answers, which may have changed
+    if kept is not None and (session.returning or ask.quiet) and not (kept.quiet and computed):
         return kept.value, "kept"
-    if ask.quiet and default_query(prompt) is None:
+    if computed:
         default = getattr(prompt, "default", None)
         if default is not None:
             return turn.filled(default), "default"

@@ -11,7 +11,7 @@ import msgspec
 
 from agent.orders import limits
 from bot.engine import facts, form, orders, patterns, rows, template
-from bot.engine.template import TemplateRefused
+from bot.engine.syntax import TemplateRefused
 
 STATES_MAX: Final = 500
 FLOW_BYTES: Final = 256_000

@@ -18,7 +18,7 @@ from markdown_it.token import Token
 
 from bot.engine import template, text
 from bot.engine.filters import Unfit, as_text
-from bot.engine.template import HOLE_CLOSES, HOLE_OPENS, Scope
+from bot.engine.syntax import HOLE_CLOSES, HOLE_OPENS, OUTPUT_CHARS, Scope
 
 _HOLE = re.compile(f"{HOLE_OPENS}([0-9]+){HOLE_CLOSES}")
 _ADDRESS = re.compile(r"(?:https?://[^/\s\\\"'<>`]|/(?![/\\]))[^\s\\\"'<>`\x00-\x1f]*")
@@ -187,8 +187,8 @@ def _fill(parsed: text.Tree, values: list[str]) -> text.Tree:
         nonlocal size
         value = values[int(match[1])]
         size += len(value)
-        if size > template.OUTPUT_CHARS:
-            raise Unfit(f"the text grows beyond {template.OUTPUT_CHARS} characters")
+        if size > OUTPUT_CHARS:
+            raise Unfit(f"the text grows beyond {OUTPUT_CHARS} characters")
         return value
 
     def whole(words: str) -> str:

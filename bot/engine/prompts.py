@@ -13,7 +13,7 @@ from bot.engine.checks import default_query, options_query
 from bot.engine.filters import as_text
 from bot.engine.refusals import InvalidAnswer
 from bot.engine.session import Choice, Shown
-from bot.engine.template import Scope
+from bot.engine.syntax import Scope
 
 CHOICES: Final = 500  # options of one pick
 CHOICES_CHARS: Final = 200_000  # ... and their data together, so that a session stays small

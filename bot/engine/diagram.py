@@ -1,0 +1,67 @@
+"""A picture of a flow in Mermaid, drawn from the rows of its machine."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from bot.engine import form, orders, rows
+
+LABEL_CHARS: Final = 60
+_PLAIN = re.compile(r"[^\w .,;?!'()/+=<>|*&%-]", re.ASCII)
+
+
+def mermaid(flow: form.Flow) -> str:
+    """The state diagram, ready to be pasted. Ends with a newline."""
+    lines = ["stateDiagram-v2", f"    [*] --> {flow.start}"]
+    for name, state in flow.states.items():
+        lines.append(f"    {name} : {_label(name, state)}")
+    seen: set[tuple[str, str, str]] = set()
+    for row in rows.rows_of(flow):
+        if (row.source, row.dest, row.label) not in seen:
+            seen.add((row.source, row.dest, row.label))
+            lines.append(
+                f"    {row.source} --> {row.dest}" + (f" : {_plain(row.label)}" if row.label else "")
+            )
+    lines += [f"    {name} --> [*]" for name, state in flow.states.items() if isinstance(state, form.End)]
+    for risk in ("disturbs", "destroys"):
+        named = [
+            name
+            for name, state in flow.states.items()
+            if isinstance(state, form.Do) and orders.RISKS[state.order.verb] == risk
+        ]
+        if named:
+            colour = "#b45309" if risk == "disturbs" else "#b91c1c"
+            lines += [
+                f"    classDef {risk} stroke:{colour},stroke-width:3px",
+                f"    class {','.join(named)} {risk}",
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _label(name: str, state: form.State) -> str:
+    match state:
+        case form.Ask():
+            how = " (only if needed)" if state.quiet else ""
+            return f"Ask{how}. {_plain(state.title or state.prompt.label)}"
+        case form.Say(text=words):
+            return f"Say. {_plain(words)}"
+        case form.Do():
+            undo = f", undone by {state.undo.verb}" if state.undo is not None else ""
+            return f"Do. {state.order.verb}{undo}"
+        case form.Choose(hook=hook):
+            return f"Choose by {hook}" if hook else "Choose"
+        case form.Call(flow=called):
+            return f"Call. {called}"
+        case form.Wait(until=until, for_s=for_s):
+            return f"Wait until {_plain(until)}" if until else f"Wait {_plain(str(for_s))} s"
+        case form.End(text=words, outcome=outcome):
+            return f"End, {outcome}. {_plain(words)}"
+    raise AssertionError(name)
+
+
+def _plain(words: str) -> str:
+    """Words that Mermaid reads as words: its own signs are left out, long ones cut."""
+    words = " ".join(_PLAIN.sub(" ", words.replace("{{", "<").replace("}}", ">")).split())
+    words = words.replace("-->", "to").replace("<|", "")
+    return words if len(words) <= LABEL_CHARS else words[: LABEL_CHARS - 3].rstrip() + "..."

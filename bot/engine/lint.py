@@ -1,0 +1,162 @@
+"""What an author should know about a flow before anybody runs it: mistakes, and advice.
+
+Mistakes are those that `compile` refuses (`bot.engine.checks`). Advice comes from walking the rows: what
+holds on every way to a state. A new code also needs a row in docs/authoring.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+from bot.engine import checks, form, orders, rows
+from bot.engine.checks import Problem
+from bot.engine.orders import RANK, RISKS
+
+ADVICE: Final = frozenset({"unreachable", "dead-end", "circle", "maybe-unset", "unconfirmed", "risk"})
+Known = TypeVar("Known")
+
+
+def check(flow: form.Flow, lines: Mapping[str, int] | None = None) -> list[Problem]:
+    """Everything to say about a flow: mistakes first. `lines` as `compile.lines_of` gives them."""
+    found = checks.errors(flow)
+    if not found:
+        found = [*_advice(flow)]
+    return [msgspec.structs.replace(p, line=(lines or {}).get(p.state, 0)) for p in found]
+
+
+def _advice(flow: form.Flow) -> Iterator[Problem]:
+    reachable = _reachable(flow)
+    for name in flow.states:
+        if name not in reachable:
+            yield _say(name, "unreachable", "No way leads here.")
+    ends = _leading_to_an_end(flow)
+    for name in reachable:
+        if name not in ends:
+            yield _say(name, "dead-end", "No way leads from here to an End.")
+    yield from _circles(flow, reachable)
+    yield from _unset(flow, reachable)
+    yield from _unconfirmed(flow, reachable)
+    yield from _too_low_risk(flow)
+
+
+def _say(state: str, code: str, says: str) -> Problem:
+    return Problem(state, code, says, advice=True)
+
+
+def _reachable(flow: form.Flow) -> list[str]:
+    seen = {flow.start: None}
+    todo = [flow.start]
+    while todo:
+        for row in rows.ways_of(state := todo.pop(), flow.states[state]):
+            if row.dest not in seen:
+                seen[row.dest] = None
+                todo.append(row.dest)
+    return [name for name in flow.states if name in seen]
+
+
+def _leading_to_an_end(flow: form.Flow) -> set[str]:
+    ends = {name for name, state in flow.states.items() if isinstance(state, form.End)}
+    every = rows.rows_of(flow)
+    while more := {row.source for row in every if row.dest in ends} - ends:
+        ends |= more
+    return ends
+
+
+def _circles(flow: form.Flow, reachable: list[str]) -> Iterator[Problem]:
+    """States that go round without ever waiting for anything."""
+    passing = {name for name in reachable if _never_waits(flow.states[name])}
+    for name in passing:
+        seen: set[str] = set()
+        todo = [row.dest for row in rows.ways_of(name, flow.states[name])]
+        while todo:
+            at = todo.pop()
+            if at == name:
+                yield _say(name, "circle", "One can come back here without anything being asked or done.")
+                break
+            if at in passing and at not in seen:
+                seen.add(at)
+                todo += [row.dest for row in rows.ways_of(at, flow.states[at])]
+
+
+def _never_waits(state: form.State) -> bool:
+    return isinstance(state, form.Say | form.Choose) or (isinstance(state, form.Ask) and state.quiet)
+
+
+def _unset(flow: form.Flow, reachable: list[str]) -> Iterator[Problem]:
+    """Names that a state needs and that some way here leaves without a value."""
+
+    def leaving(name: str, known: frozenset[str]) -> frozenset[str]:
+        return known | checks.names_set(flow.states[name])
+
+    begins = frozenset({"session", *flow.takes})
+    known = _on_every_way(flow, begins, leaving, lambda a, b: a & b)
+    for name in reachable:
+        state = flow.states[name]
+        missing = checks.reads(state)[0] - known[name]
+        missing |= checks.undo_reads(state) - known[name] - checks.names_set(state)
+        for unset in sorted(missing):
+            says = f"{unset!r} has no value on some way here: set it before, or use {unset} | default(…)."
+            yield _say(name, "maybe-unset", says)
+
+
+def _unconfirmed(flow: form.Flow, reachable: list[str]) -> Iterator[Problem]:
+    """What disturbs or destroys needs a person's yes on every way, since the last such thing."""
+
+    def leaving(name: str, confirmed: int) -> int:
+        state = flow.states[name]
+        if isinstance(state, form.Do) and RANK[RISKS[state.order.verb]] >= RANK["disturbs"]:
+            return 0
+        if isinstance(state, form.Ask) and isinstance(state.then, dict):
+            return max(
+                confirmed, RANK["destroys"] if isinstance(state.prompt, form.Confirm) else RANK["disturbs"]
+            )
+        return confirmed
+
+    confirmed = _on_every_way(flow, 0, leaving, min)
+    for name in reachable:
+        state = flow.states[name]
+        if not isinstance(state, form.Do):
+            continue
+        risk = RISKS[state.order.verb]
+        if RANK[risk] >= RANK["disturbs"] and confirmed[name] < RANK[risk]:
+            how = "a Confirm" if risk == "destroys" else "a Confirm or a choice with a way out"
+            yield _say(name, "unconfirmed", f"{state.order.verb} {risk}, and some way here lacks {how}.")
+
+
+def _too_low_risk(flow: form.Flow) -> Iterator[Problem]:
+    for name, state in flow.states.items():
+        if isinstance(state, form.Do) and RANK[RISKS[state.order.verb]] > RANK[flow.risk]:
+            risk = RISKS[state.order.verb]
+            yield _say(
+                name, "risk", f"{state.order.verb} {risk}, but the chatflow says that it only {flow.risk}."
+            )
+
+
+def _on_every_way(
+    flow: form.Flow,
+    begins: Known,
+    leaving: Callable[[str, Known], Known],
+    meet: Callable[[Known, Known], Known],
+) -> dict[str, Known]:
+    """What holds when a state is come to, whatever way was taken there."""
+    holds: dict[str, Known] = {flow.start: begins}
+    todo = [flow.start]
+    while todo:
+        name = todo.pop()
+        after = leaving(name, holds[name])
+        for row in rows.ways_of(name, flow.states[name]):
+            before = holds.get(row.dest)
+            met = after if before is None else meet(before, after)
+            if before is None or met != before:
+                holds[row.dest] = met
+                todo.append(row.dest)
+    return holds
+
+
+def risk_of(flow: form.Flow) -> form.Risk:
+    """The highest risk of a flow's own orders."""
+    found: list[form.Risk] = [RISKS[s.order.verb] for s in flow.states.values() if isinstance(s, form.Do)]
+    return max(found, key=lambda risk: orders.RANK[risk], default="reads")
