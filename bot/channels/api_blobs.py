@@ -24,7 +24,7 @@ UPLOAD_ID = re.compile(r"^[A-Za-z0-9._:-]{1,80}$")
 async def begin(request: web.Request, speaker: Speaker) -> web.Response:
     """Begin an upload, or meet the one begun with the same id."""
     body = await body_of(request, schemas.NewBlob)
-    speaker.must_be("owner", "operator", "support")
+    speaker.must("blobs.upload")
     upload = await request.app[PARTS].blobs.create(
         person=speaker.id, id=body.id, name=body.name, bytes=body.bytes, sha256=body.sha256 or ""
     )
@@ -33,7 +33,7 @@ async def begin(request: web.Request, speaker: Speaker) -> web.Response:
 
 async def append(request: web.Request, speaker: Speaker) -> web.Response:
     """Write the body at the offset that the header names; what arrived stays even if the rest does not."""
-    speaker.must_be("owner", "operator", "support")
+    speaker.must("blobs.upload")
     sent = request.headers.get(OFFSET, "")
     if not (sent.isascii() and sent.isdigit() and len(sent) < 16):
         raise WrongFields([{"field": OFFSET, "says": f"The header {OFFSET} must say where the bytes go."}])

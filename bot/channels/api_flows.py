@@ -10,7 +10,8 @@ from bot.channels import schemas
 from bot.channels.api_routes import Call
 from bot.channels.web_guard import Speaker, body_of
 from bot.channels.web_parts import PARTS, Offered
-from bot.engine import form
+from bot.engine import form, prompts
+from bot.engine.session import Choice
 
 
 async def list_flows(request: web.Request, _speaker: Speaker) -> web.Response:
@@ -62,26 +63,11 @@ def _asked(ask: form.Ask) -> schemas.AskedHere:
 
 def schema_of(prompt: form.Prompt) -> dict[str, Any]:
     """The JSON Schema of an answer, as far as it is fixed before the flow runs."""
-    match prompt:
-        case form.Text():
-            schema = {"type": "string", "minLength": prompt.min_length, "maxLength": prompt.max_length}
-            return schema | ({"pattern": prompt.pattern} if prompt.pattern else {})
-        case form.Number():
-            limits = {"minimum": prompt.minimum, "maximum": prompt.maximum}
-            kind = "integer" if prompt.whole else "number"
-            return {"type": kind, **{name: limit for name, limit in limits.items() if limit is not None}}
-        case form.YesNo() | form.Confirm():
-            return {"type": "boolean"}
-        case form.Pick(options=tuple(options)):
-            return {"type": "string", "enum": [option.value for option in options]}
-        case form.Secret():
-            return {"type": "string", "minLength": prompt.min_length, "maxLength": prompt.max_length}
-        case form.KeyValues():
-            return {"type": "array", "maxItems": prompt.max_items, "items": {"type": "object"}}
-        case form.Upload():
-            return {"type": "object", "required": ["blob", "bytes", "name"]}
-        case _:
-            return {"type": "string"}
+    if not isinstance(prompt, form.Pick):
+        return prompts.schema_of(prompt, ())
+    if isinstance(prompt.options, form.FactQuery):
+        return {"type": "string"}  # which ones is known when it is asked
+    return prompts.schema_of(prompt, tuple(Choice(value=o.value, label=o.label) for o in prompt.options))
 
 
 FLOW_CALLS: tuple[Call, ...] = (

@@ -353,22 +353,7 @@ def shown_of(session: Session) -> Shown | None:
     if shown is None:
         return None
     options = tuple(msgspec.structs.replace(option, data=None) for option in shown.options)
-    kept = _without_sealed(shown.kept)
-    return msgspec.structs.replace(
-        shown, options=options, kept=kept, default=None if shown.kind == "secret" else shown.default
-    )
-
-
-def _without_sealed(kept: Any) -> Any:
-    """A former answer as it may be shown: the name of a secret, never what it holds."""
-    if isinstance(kept, list):
-        return [
-            {"name": item.get("name", ""), "value": "", "secret": True}
-            if isinstance(item, dict) and "sealed" in item
-            else item
-            for item in kept
-        ]
-    return None if isinstance(kept, dict) and "sealed" in kept else kept
+    return msgspec.structs.replace(shown, options=options)
 
 
 def waiting_of(session: Session) -> WaitingFor | None:

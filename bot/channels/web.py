@@ -100,7 +100,7 @@ async def metrics(request: web.Request) -> web.Response:
     peer = request.transport.get_extra_info("peername") if request.transport else None
     local = isinstance(peer, tuple) and str(peer[0]) in ("127.0.0.1", "::1")
     if not (local and host_name(request.headers.get("Host", "")) in LOOPBACK):
-        (await require_speaker(request)).must_be("owner", "operator")
+        (await require_speaker(request)).must("audit.see")
     body, content_type = request.app[PARTS].counted.exposition()
     return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -26,12 +26,20 @@ def value_of(shown: Shown, fields: Mapping[str, Any]) -> Any:
             return text == "yes"
         case "pick" if not text:
             raise InvalidAnswer([{"field": "", "says": TEXTS("pick_first")}])
+        case "secret" if not text:
+            return _no_secret(shown, fields)
         case "key-values":
             return _pairs(fields)
         case "upload":
             raise InvalidAnswer([{"field": "", "says": TEXTS("upload_needs_script")}])
         case _:
             return text
+
+
+def _no_secret(shown: Shown, fields: Mapping[str, Any]) -> Any:
+    if shown.kept is not None and "keep" in fields:
+        return {"kept": True}
+    return None if "null" in shown.schema.get("type", ()) else ""
 
 
 def _number(text: str, *, whole: bool) -> int | float:
@@ -59,7 +67,9 @@ def _pairs(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
         name, value = str(fields[f"name-{index}"]).strip(), str(fields.get(f"value-{index}", ""))
         if not name and value:
             raise InvalidAnswer([{"field": f"{index}.name", "says": TEXTS("pair_name_missing")}])
-        if name:
+        if name and not value and fields.get(f"kept-{index}") == name:
+            pairs.append({"name": name, "kept": True})
+        elif name:
             pairs.append({"name": name, "value": value, "secret": f"secret-{index}" in fields})
     return pairs
 
@@ -68,8 +78,13 @@ def rows_of(shown: Shown, typed: Any) -> list[dict[str, Any]]:
     """The rows of a list of names and values: what was typed, kept or given, and some empty ones."""
     given = typed if typed is not None else shown.kept if shown.kept is not None else shown.default
     rows = [
-        {"name": str(r.get("name", "")), "value": str(r.get("value") or ""), "secret": bool(r.get("secret"))}
+        {
+            "name": str(r.get("name", "")),
+            "value": str(r.get("value") or ""),
+            "secret": bool(r.get("secret")),
+            "kept": bool(r.get("kept")),
+        }
         for r in (given or [])
         if isinstance(r, dict)
     ]
-    return rows + [{"name": "", "value": "", "secret": False}] * BLANK_PAIRS
+    return rows + [{"name": "", "value": "", "secret": False, "kept": False}] * BLANK_PAIRS

@@ -38,6 +38,7 @@ from bot.channels.problems import (
 )
 from bot.channels.web_parts import OWNER, PARTS, Parts, Person, Settings, SignIn
 from bot.engine.refusals import Spoken
+from bot.people.rights import Right, may, may_open
 
 ErrorPage = Callable[[web.Request, Spoken], web.Response]
 ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("error_page")
@@ -192,9 +193,14 @@ class Speaker:
         """The person's id."""
         return self.person.id
 
-    def must_be(self, *roles: str) -> None:
-        """Raise NotAllowed unless the person has one of `roles`."""
-        if self.person.role not in roles:
+    def must(self, right: Right) -> None:
+        """Raise NotAllowed unless the person's role has the right."""
+        if not may(self.person.role, right):
+            raise NotAllowed(role=self.person.role)
+
+    def must_open(self, risk: str) -> None:
+        """Raise NotAllowed unless the person's role may open flows of this risk."""
+        if not may_open(self.person.role, risk):
             raise NotAllowed(role=self.person.role)
 
 
@@ -207,11 +213,20 @@ async def speaker_of(request: web.Request) -> Speaker | None:
     authorization = request.headers.get(hdrs.AUTHORIZATION)
     if authorization is not None:
         kind, _, token = authorization.partition(" ")
-        person = await parts.people.by_token(token.strip()) if kind.lower() == "bearer" else None
+        person = (
+            await parts.people.by_token(token.strip(), source=source_of(request))
+            if kind.lower() == "bearer"
+            else None
+        )
         return Speaker(person, None) if person is not None else None
     cookie = request.cookies.get(cookie_name(parts))
     sign_in = await parts.people.signed_in(cookie) if cookie else None
     return Speaker(sign_in.person, sign_in) if sign_in is not None else None
+
+
+def source_of(request: web.BaseRequest) -> str:
+    """Where a request comes from, for limits and the security log."""
+    return request.remote or "local"
 
 
 async def require_speaker(request: web.Request) -> Speaker:

@@ -14,7 +14,8 @@ import msgspec
 from aiohttp import web
 
 from bot.channels import schemas
-from bot.channels.problems import NotAllowed, NotSignedIn, WrongFields
+from bot.channels.api import may_open_flow
+from bot.channels.problems import NotSignedIn, WrongFields
 from bot.channels.web_clean import clean_data
 from bot.channels.web_forms import rows_of, value_of
 from bot.channels.web_guard import Speaker, must_be_plain, require_speaker
@@ -51,8 +52,7 @@ async def begin(request: web.Request) -> web.StreamResponse:
         if len(found) != 1:
             return await _start_page(request, speaker, text=text, found=found)
         flow, answers = found[0][0].name, dict(found[0][1])
-    if speaker.person.role == "viewer":
-        raise NotAllowed(role="viewer")
+    may_open_flow(parts, speaker, flow)
     view = await parts.runtime.open(
         person=speaker.id,
         id=fields.get("id", "") or new_id(),
@@ -164,7 +164,6 @@ async def _ask_to_cancel(
 
 async def _form(request: web.Request) -> tuple[Speaker, str, dict[str, str]]:
     speaker = await require_speaker(request)
-    speaker.must_be("owner", "operator", "support")
     fields = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
     must_be_plain(fields)
     return speaker, _session_id(request), fields

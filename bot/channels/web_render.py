@@ -95,16 +95,15 @@ def shown_data(shown: Shown | None) -> dict[str, Any] | None:
 
 
 def laid_out(entries: Sequence[Entry], open_seq: int) -> list[dict[str, Any]]:
-    """The transcript as blocks: a change and its result are one, the open question is left to its form."""
+    """The transcript as blocks: a change and its result are one, the open question is shown by its form."""
     blocks: list[dict[str, Any]] = []
     changes: dict[str, dict[str, Any]] = {}
     asked: set[int] = set()
     for entry in entries:
         data: dict[str, Any] = clean_data(msgspec.to_builtins(entry))
         data["finished"] = None
+        data["open"] = entry.kind == "asked" and entry.seq == open_seq
         if entry.kind == "asked":
-            if entry.seq == open_seq:
-                continue
             asked.add(entry.seq)
         elif entry.kind == "answered":
             data["shows_label"] = entry.seq not in asked and bool(entry.label)

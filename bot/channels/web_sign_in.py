@@ -9,7 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot.channels.problems import WrongOrigin
-from bot.channels.web_guard import cookie_name, origin_of, require_speaker
+from bot.channels.web_guard import cookie_name, origin_of, require_speaker, source_of
 from bot.channels.web_parts import PARTS
 from bot.channels.web_render import TEXTS, page
 
@@ -35,7 +35,7 @@ async def use_link(request: web.Request) -> web.StreamResponse:
     if origin is not None and origin.lower() != origin_of(request):
         raise WrongOrigin()
     parts = request.app[PARTS]
-    sign_in = await parts.people.sign_in(request.match_info["link"])
+    sign_in = await parts.people.sign_in(request.match_info["link"], source=source_of(request))
     if sign_in is None:
         return page(
             "plain.html",

@@ -21,7 +21,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from bot.channels import schemas
-from bot.channels.problems import Broken, BrokenBody, NotAllowed, WrongFields, fields_of, problem_of
+from bot.channels.problems import Broken, BrokenBody, WrongFields, fields_of, problem_of
 from bot.channels.web_clean import clean_data
 from bot.channels.web_guard import (
     BODY_BYTES,
@@ -155,8 +155,6 @@ class Line:
 
     async def _carry_out(self, frame: Any) -> None:
         try:
-            if self._speaker.person.role == "viewer":
-                raise NotAllowed(role="viewer")
             await self._act(frame)
         except Spoken as refused:
             await self._refuse(frame.id, refused)

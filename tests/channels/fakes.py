@@ -67,7 +67,7 @@ class FakePeople:
         self.cookies = {COOKIE: FakeSignIn(self.ada, CSRF)}
         self.tokens = {TOKEN: self.ada, "hct_vera": self.vera, "hct_bob": FakePerson(id="p-bbbbbbbbbbbbbbbb")}
 
-    async def sign_in(self, link: str) -> FakeSignIn | None:
+    async def sign_in(self, link: str, *, source: str = "") -> FakeSignIn | None:
         person = self.links.pop(link, None)
         if person is None:
             return None
@@ -81,7 +81,7 @@ class FakePeople:
     async def sign_out(self, cookie: str) -> None:
         self.cookies.pop(cookie, None)
 
-    async def by_token(self, token: str) -> FakePerson | None:
+    async def by_token(self, token: str, *, source: str = "") -> FakePerson | None:
         return self.tokens.get(token)
 
 

@@ -1,1 +1,26 @@
+// Every page with a frame: local times, copy buttons, the list of chats; and the live chat where there is one.
 
+import { all, el, find } from "./dom.js";
+import { LiveSession } from "./session.js";
+import { t } from "./texts.js";
+import { localize } from "./times.js";
+
+export function addCopies(from = document) {
+  for (const code of all(".code", from)) {
+    if (find(".copy", code)) continue;
+    const button = el("button", { class: "button copy", type: "button" }, t("copy"));
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(find("pre", code).textContent);
+      button.textContent = t("copied");
+      setTimeout(() => { button.textContent = t("copy"); }, 1600);
+    });
+    code.append(button);
+  }
+}
+
+localize(document);
+addCopies();
+if (document.body.dataset.page === "session") {
+  const live = new LiveSession(addCopies);
+  live.begin();
+}

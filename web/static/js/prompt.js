@@ -1,0 +1,195 @@
+// The open question as a form. The same as templates/parts/prompt.html; tests/page compares both.
+
+import { el, newId } from "./dom.js";
+import { t } from "./texts.js";
+import { blocks } from "./tree.js";
+
+const DESCRIBED = { "aria-labelledby": "ask-label", "aria-describedby": "ask-help ask-error" };
+export const BLANK_PAIRS = 3;
+
+export function askForm(p, { session, csrf }) {
+  const path = (name) => `/s/${session}/${name}`;
+  const form = el(
+    "form",
+    {
+      class: "ask", id: "ask", method: "post", action: path("answer"), "data-seq": p.seq, "data-kind": p.kind,
+      "data-risk": p.risk || null, "data-optional": p.kind === "secret" && mayBeNull(p), "aria-labelledby": "ask-label", novalidate: true,
+    },
+    hidden("csrf", csrf), hidden("seq", p.seq), hidden("id", newId()),
+  );
+  if (!["yes-no", "confirm"].includes(p.kind)) {
+    form.append(el("button", { class: "unseen", type: "submit", tabindex: "-1", "aria-hidden": "true" }, t("continue")));
+  }
+  form.append(
+    el("div", { class: "ask-label", id: "ask-label", role: "heading", "aria-level": "2", tabindex: "-1" }, ...blocks(p.label)),
+    el("div", { class: "ask-help", id: "ask-help" }, ...blocks(p.help)),
+    el("div", { class: "ask-problem" }, p.problem ? el("p", { class: "callout warn" }, p.problem) : null),
+    el("div", { class: "control" }, ...control(p, path)),
+    el("p", { class: "loading", role: "status", hidden: !p.loading }, t("loading")),
+    el("p", { class: "error", id: "ask-error", role: "alert", hidden: true }),
+    el("div", { class: "actions" }, answers(p), moves(p, path)),
+  );
+  return form;
+}
+
+const hidden = (name, value) => el("input", { type: "hidden", name, value });
+export const valueOf = (p) => p.kept ?? p.default ?? "";
+
+function control(p, path) {
+  switch (p.kind) {
+    case "text":
+      return [textControl(p)];
+    case "number":
+      return [numberControl(p)];
+    case "pick":
+      return [el("div", { class: "pick", role: "radiogroup", ...DESCRIBED }, ...p.options.map((o) => card(o, valueOf(p))))];
+    case "secret":
+      return secretControl(p);
+    case "key-values":
+      return [pairsControl(p)];
+    case "upload":
+      return uploadControl(p);
+    case "confirm":
+      return p.rows.length ? [summary(p, path)] : [];
+    default:
+      return [];
+  }
+}
+
+function textControl(p) {
+  const common = { class: "input", id: "answer", name: "value", maxlength: p.schema.maxLength ?? 2000, placeholder: p.placeholder };
+  if (p.lines) return el("textarea", { ...common, rows: "6", ...DESCRIBED }, String(valueOf(p)));
+  return el("input", {
+    ...common, type: "text", value: String(valueOf(p)), autocomplete: "off", autocapitalize: "none", spellcheck: "false", ...DESCRIBED,
+  });
+}
+
+function numberControl(p) {
+  const input = el("input", {
+    class: "input", id: "answer", name: "value", type: "text", inputmode: p.schema.type === "integer" ? "numeric" : "decimal",
+    value: String(valueOf(p)), autocomplete: "off", ...DESCRIBED,
+  });
+  return el("div", { class: "with-unit" }, input, p.unit ? el("span", { class: "unit" }, p.unit) : null);
+}
+
+export function card(option, value) {
+  const off = Boolean(option.disabled);
+  return el(
+    "label",
+    { class: off ? "card disabled" : "card" },
+    el("input", { type: "radio", name: "value", value: option.value, checked: option.value === value && !off, disabled: off }),
+    el(
+      "span",
+      { class: "card-body" },
+      el("span", { class: "card-label" }, option.label),
+      option.description ? el("span", { class: "card-description" }, option.description) : null,
+      off ? el("span", { class: "card-reason" }, option.disabled) : null,
+    ),
+  );
+}
+
+const mayBeNull = (p) => Array.isArray(p.schema.type) && p.schema.type.includes("null");
+
+function secretControl(p) {
+  const input = el("input", {
+    class: "input", id: "answer", name: "value", type: "password", autocomplete: "off", maxlength: p.schema.maxLength ?? 2000,
+    ...DESCRIBED,
+  });
+  const keep = el("input", { type: "checkbox", name: "keep", value: "yes", checked: true });
+  return [
+    el("div", { class: "secret" }, input),
+    p.kept ? el("label", { class: "tick" }, keep, ` ${t("secret_keep")}`) : null,
+    el("p", { class: "fine" }, t("secret_note") + (mayBeNull(p) ? ` ${t("secret_optional")}` : "")),
+  ].filter(Boolean);
+}
+
+function pairsControl(p) {
+  const given = p.kept ?? p.default ?? [];
+  const rows = [...given, ...Array.from({ length: BLANK_PAIRS }, () => ({}))];
+  return el("div", { class: "pairs", role: "group", ...DESCRIBED }, ...rows.map((row, index) => pairRow(index, row)));
+}
+
+export function pairRow(index, row) {
+  const name = t("pair_name");
+  const value = t("pair_value");
+  return el(
+    "div",
+    { class: "pair" },
+    el("input", {
+      class: "input pair-name", name: `name-${index}`, value: row.name ?? "", "aria-label": name, placeholder: name,
+      autocomplete: "off", autocapitalize: "none", spellcheck: "false",
+    }),
+    el("input", {
+      class: "input pair-value", name: `value-${index}`, type: row.secret ? "password" : "text", value: row.value ?? "",
+      "aria-label": value, placeholder: row.kept ? t("pair_kept") : value, autocomplete: "off", spellcheck: "false",
+    }),
+    row.kept ? hidden(`kept-${index}`, row.name) : null,
+    el(
+      "label",
+      { class: "pair-secret" },
+      el("input", { type: "checkbox", name: `secret-${index}`, checked: Boolean(row.secret) }),
+      ` ${t("pair_secret")}`,
+    ),
+  );
+}
+
+function uploadControl(p) {
+  const note = t("upload_drop") + (p.accept.length ? ` · ${p.accept.join(" ")}` : "");
+  const drop = el(
+    "label",
+    { class: "drop" },
+    el("input", { class: "unseen", id: "answer", type: "file", accept: p.accept.join(","), ...DESCRIBED }),
+    el("span", { class: "drop-main" }, t("upload_choose")),
+    el("span", { class: "drop-note" }, note),
+  );
+  return [el("div", { class: "upload" }, drop)];
+}
+
+function summary(p, path) {
+  const rows = p.rows.map((row) =>
+    el(
+      "div",
+      { class: "row" },
+      el("dt", {}, row.label),
+      el("dd", {}, row.value),
+      row.change
+        ? el(
+            "button",
+            {
+              class: "link", type: "submit", formaction: path("change"), name: "to", value: row.change,
+              "aria-label": t("change_what", { label: row.label }),
+            },
+            t("change"),
+          )
+        : null,
+    ),
+  );
+  return el("dl", { class: "summary", "aria-label": t("confirm_summary") }, ...rows);
+}
+
+function answers(p) {
+  const button = (kind, words, value) =>
+    el("button", { class: kind, type: "submit", name: value && "value", value }, words);
+  const box = el("div", { class: "answers" });
+  const value = valueOf(p);
+  if (p.kind === "yes-no") {
+    box.append(
+      button(value === true ? "button primary" : "button", p.yes || t("yes"), "yes"),
+      button(value === false ? "button primary" : "button", p.no || t("no"), "no"),
+    );
+  } else if (p.kind === "confirm") {
+    box.append(button("button primary risk", p.yes || t("yes"), "yes"), button("button", p.no || t("no"), "no"));
+  } else {
+    box.append(button("button primary", t("continue")));
+  }
+  return box;
+}
+
+function moves(p, path) {
+  const box = el("div", { class: "moves" });
+  for (const [name, may] of [["back", p.can_back], ["undo", p.can_undo], ["cancel", p.can_cancel]]) {
+    if (!may) continue;
+    box.append(el("button", { class: "button quiet", type: "submit", formaction: path(name), "data-move": name }, t(name)));
+  }
+  return box;
+}
