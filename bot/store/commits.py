@@ -129,9 +129,10 @@ class Commits:
         names, args = self._call_of(c)
         try:
             answer = await self._wire.call("commit", names, *args)
-        except Tampered as wrong:  # a key of the session, or of its shard, has another type now
-            await self._parking.park(Tampered(key=keys.session(c.session_id), why=wrong.why))
-            raise
+        except Tampered as wrong:  # some key has another type; that stops commits until it is put right
+            bad = Tampered(key=keys.types(keys.shard(c.session_id)), why=wrong.why)
+            await self._parking.park(bad)
+            raise bad from wrong
         match answer[0]:
             case b"committed":
                 return Committed(c.seen + 1, answer[1], answer[2]), bool(answer[3])
@@ -148,9 +149,9 @@ class Commits:
                 raise StoreEmptied()
             case b"parked":
                 raise Tampered(key=keys.session(c.session_id), why="it was parked before")
-        bad = Tampered(key=keys.session(c.session_id), why="it has no tag")
-        await self._parking.park(bad)
-        raise bad
+        broken = Tampered(key=keys.session(c.session_id), why="it has no tag")
+        await self._parking.park(broken)
+        raise broken
 
     async def load(self, session_id: str) -> Loaded | None:
         """The session, None when there is none. Raises Tampered."""

@@ -103,6 +103,11 @@ def parked(number: int) -> str:
     return tagged(number, "parked")
 
 
+def types(number: int) -> str:
+    """No key: the name of the alarm for a key of the shard that has another type than Hercules gave it."""
+    return tagged(number, "types")
+
+
 @cache
 def open_sessions(number: int) -> str:
     """Sorted set: open sessions of the shard by the time they were opened."""

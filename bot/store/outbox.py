@@ -54,22 +54,20 @@ class Outbox:
 
     async def lease(self, now_ms: int, *, lease_ms: int, limit: int) -> list[Leased]:
         """Up to `limit` that are due at `now_ms`."""
+        if lease_ms <= 0:
+            raise ValueError("a lease lasts more than 0 ms")
         out: list[Leased] = []
-        asked: set[int] = set()
+        # Ends: what a round leases or puts back is due later than `now_ms` afterwards.
         while len(out) < limit:
-            due = [
-                number for number in self._in_turn() if number not in asked and self._is_due(number, now_ms)
-            ]
-            due = due[: limit - len(out)] if any(self._next[n] for n in due) else due
+            due = [number for number in self._in_turn() if self._is_due(number, now_ms)][: limit - len(out)]
             if not due:
                 break
-            asked.update(due)
             self._from = (due[-1] + 1) % limits.SHARDS
             share = min(_SHARE, max(1, (limit - len(out)) // len(due)))
             answers = await self._wire.gather([self._ask(number, now_ms, lease_ms, share) for number in due])
             for number, answer in zip(due, answers, strict=True):
                 if isinstance(answer, Tampered):  # a list of the shard is not a list any more
-                    await self._parking.park(answer)
+                    await self._parking.park(Tampered(key=keys.types(number), why=answer.why))
                     self._next[number] = None
                 elif isinstance(answer, BaseException):
                     raise answer

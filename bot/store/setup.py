@@ -23,7 +23,7 @@ from bot.store.store import check_meta
 from bot.store.tags import Tags
 from bot.store.wire import command, meaning, open_client, shown
 
-LIBRARY = Path(__file__).with_name("library.lua")
+LIBRARY = Path(__file__).with_name("library.lua").read_text()
 BOT_USER = "hercules-bot"
 OLDEST = 7  # first with functions and sharded channels
 
@@ -102,7 +102,7 @@ async def _prepare(
     if not made_new:
         check_meta(schema, await command(client, "GET", keys.INSTALLATION), tags, installation, url)
     for node in _primaries(client):
-        await _on(client, node, "FUNCTION", "LOAD", "REPLACE", LIBRARY.read_text())
+        await _on(client, node, "FUNCTION", "LOAD", "REPLACE", LIBRARY)
     for node in _all_nodes(client):
         await _on(client, node, "ACL", "SETUSER", bot_user, *bot_rules(bot_password))
     if made_new:

@@ -264,7 +264,7 @@ class Store:
         )
         for number, answer in enumerate(answers):
             if isinstance(answer, Tampered):
-                await self._parking.park(answer)
+                await self._parking.park(Tampered(key=keys.types(number), why=answer.why))
             elif isinstance(answer, BaseException):
                 raise answer
             else:
