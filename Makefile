@@ -30,7 +30,7 @@ lint: ## ruff, mypy --strict and the import rules
 check:
 	@$(bin)/ruff check --quiet . && $(bin)/ruff format --check --quiet .
 	@$(bin)/mypy --no-error-summary $(checked)
-	@$(bin)/lint-imports --no-logo
+	@$(bin)/lint-imports --no-logo --no-cache
 
 bench: ## measure what docs/benchmarks.md promises
 	@.ci/bring test

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
 
 from tests.lab import guard
 
 pytest_plugins = ["tests.lab.fixtures"]
 guard.install()
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_call_on_the_loop() -> Iterator[BlockBuster]:
+    """A call of ours that waits for the world (network, database, sleep) on an event loop fails the test.
+
+    Not for files: what the page cache answers is no wait, and tests call such functions in coroutines.
+    """
+    with blockbuster_ctx(["bot", "agent"]) as watching:
+        for name, function in watching.functions.items():
+            if name.startswith(("os.", "io.", "builtins.")):
+                function.deactivate()
+        yield watching
 
 
 @pytest.hookimpl(wrapper=True)

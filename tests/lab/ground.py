@@ -1,10 +1,10 @@
 """The ground a lab stands on: a folder, a network namespace and an address, free again whatever happens.
 
-Rule 1: a ground's number N (1-250) is claimed by making its network namespace, which the kernel does for one
-claimant only. N names everything: namespace hlab-N, folder /var/tmp/hercules-tests/N, addresses 10.77.N.1
-(this side) and 10.77.N.2 (inside). Rule 2: the folder records who claimed it; a ground whose claimant has
-died (kill -9 of pytest) is cleared by the next run. Rule 3: processes are recorded
-there; what an engine started by itself is found by the folder's path in its command line.
+Rule 1: a ground's number N (1-250) is claimed by making its network namespace and cable, which the kernel
+does for one claimant only. N names everything: namespace hlab-N, folder /var/tmp/hercules-tests/N, addresses
+10.77.N.1 (this side) and 10.77.N.2 (inside). Rule 2: the folder records who claimed it; a ground whose
+claimant has died (kill -9 of pytest) is cleared by the next run. Rule 3: processes are recorded there; what
+an engine started by itself is found by the folder's path in its command line.
 """
 
 from __future__ import annotations
@@ -56,7 +56,6 @@ class Ground:
         self.host_address = f"10.77.{self.number}.1"
         self._released = False
         atexit.register(self.release)
-        self._lay_cable()
 
     @property
     def prefix(self) -> list[str]:
@@ -102,20 +101,6 @@ class Ground:
             atexit.unregister(self.release)
             _clear(self.number)
 
-    def _lay_cable(self) -> None:
-        outside = f"hlab-{self.number}"
-        try:
-            run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", self.netns)
-            run("ip", "addr", "add", f"{self.host_address}/24", "dev", outside)
-            run("ip", "link", "set", outside, "up")
-            run("ip", "-n", self.netns, "addr", "add", f"{self.address}/24", "dev", "eth0")
-            for link in ("lo", "eth0"):
-                run("ip", "-n", self.netns, "link", "set", link, "up")
-            run("ip", "-n", self.netns, "route", "add", "default", "via", self.host_address)
-        except BaseException:
-            self.release()
-            raise
-
 
 def need(parts: dict[str, str]) -> None:
     """Fail the test with the sentence that brings what is missing: {command: Debian package}."""
@@ -146,14 +131,37 @@ def _folder(number: int) -> Path:
 
 
 def _claim() -> int:
+    reason = ""
     for number in range(1, 251):
-        with contextlib.suppress(RuntimeError):
-            run("ip", "netns", "add", f"hlab-{number}")
-            folder = _folder(number)
-            folder.mkdir(mode=0o755, exist_ok=True)
-            (folder / "owner").write_bytes(msgspec.json.encode(Proc.of(os.getpid())))
-            return number
-    raise RuntimeError("all 250 grounds are taken: see 'ip netns list' and /var/tmp/hercules-tests")
+        netns = f"hlab-{number}"
+        try:
+            run("ip", "netns", "add", netns)
+        except RuntimeError as error:  # another run has it
+            reason = str(error)
+            continue
+        try:
+            _lay_cable(number)
+        except RuntimeError as error:  # in use by a run that shares this machine's links and not its /run
+            reason = str(error)
+            run("ip", "netns", "del", netns)
+            continue
+        folder = _folder(number)
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that died before it could say that it was there
+        folder.mkdir(mode=0o755)
+        (folder / "owner").write_bytes(msgspec.json.encode(Proc.of(os.getpid())))
+        return number
+    raise RuntimeError(f"none of 250 grounds can be had; the last refusal: {reason}")
+
+
+def _lay_cable(number: int) -> None:
+    name = f"hlab-{number}"
+    run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+    run("ip", "addr", "add", f"10.77.{number}.1/24", "dev", name)
+    run("ip", "link", "set", name, "up")
+    run("ip", "-n", name, "addr", "add", f"10.77.{number}.2/24", "dev", "eth0")
+    for link in ("lo", "eth0"):
+        run("ip", "-n", name, "link", "set", link, "up")
+    run("ip", "-n", name, "route", "add", "default", "via", f"10.77.{number}.1")
 
 
 def _clear_abandoned() -> None:
