@@ -33,11 +33,12 @@ _DEMO = {
     "blob_bytes": "{{ demo.blob_bytes }}",
 }
 _FILE = {"reference": "{{ file.name }}", "blob": "{{ file.blob }}", "blob_bytes": "{{ file.bytes }}"}
-_PULLED = {
+_RESOLVED = {
     "reference": "{{ reference }}",
-    "repository": "{{ resolved.repository }}",
-    "digest": "{{ resolved.digest }}",
+    "repository": "{{ image.repository }}",
+    "digest": "{{ image.digest }}",
 }
+_TAKE_OFF = orders.RemoveImage(image="{{ image.pin }}")
 _REVISION = {
     "number": 1,
     "image": "{{ image.pin }}",
@@ -80,18 +81,18 @@ _DONE = """\
 It starts again by itself after a crash or a restart of this machine. For Hercules itself to do so too:
 `hercules service install`"""
 
-_FAILED = """\
-{{ applied.problem.do }}
+_WHAT_IS_LEFT = """\
+{{ NAME.problem.do }}
 
-{% if applied.problem.left_behind %}
-Left behind: {{ applied.problem.left_behind | join(', ') }}.
+{% if NAME.problem.left_behind %}
+Left behind: {{ NAME.problem.left_behind | join(', ') }}.
 {% else %}
 Nothing of it was left behind.
 {% endif %}
-{% if applied.problem.evidence %}
+{% if NAME.problem.evidence %}
 
 ```
-{{ applied.problem.evidence | lines }}
+{{ NAME.problem.evidence | lines }}
 ```
 {% endif %}"""
 
@@ -124,8 +125,9 @@ class Deploy(Chatflow):
         orders.ImportImage(**{key: _DEMO[key] for key in ("blob", "blob_bytes", "reference")}),
         as_="image",
         says="Making the image of the welcome demo.",
-        undo=orders.RemoveImage(image=_DEMO),
+        undo=_TAKE_OFF,
         then="looking",
+        failed="no_image",
     )
     file = Ask(
         Upload(
@@ -138,8 +140,9 @@ class Deploy(Chatflow):
         orders.ImportImage(**{key: _FILE[key] for key in ("blob", "blob_bytes", "reference")}),
         as_="image",
         says="Loading the image from **{{ file.name }}**.",
-        undo=orders.RemoveImage(image=_FILE),
+        undo=_TAKE_OFF,
         then="looking",
+        failed="no_image",
     )
     reference = Ask(
         Text(
@@ -147,22 +150,40 @@ class Deploy(Chatflow):
             help="The name as you would give it to `docker pull`.",
             placeholder="nginx:1.27",
             max_length=limits.REFERENCE_BYTES,
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+            pattern=r"^[A-Za-z0-9](?:[:/@][A-Za-z0-9]|[A-Za-z0-9._-])*$",
             pattern_says="An image's name holds letters, digits and . _ - : / @ only, as in nginx:1.27.",
         ),
         title="Image",
     )
     resolving = Do(
         orders.ResolveImage(reference="{{ reference }}"),
-        as_="resolved",
+        as_="image",
         says="Asking the registry for **{{ reference }}**.",
+        failed="no_image",
     )
     pulling = Do(
-        orders.PullImage(image=_PULLED),
+        orders.PullImage(image=_RESOLVED),
         as_="image",
         says="Getting **{{ reference }}**.",
-        undo=orders.RemoveImage(image=_PULLED),
+        undo=_TAKE_OFF,
+        then="looking",
+        failed="no_image",
     )
+    no_image = Ask(
+        Pick(
+            "The image could not be had. {{ image.problem.says }} What now?",
+            help=_WHAT_IS_LEFT.replace("NAME", "image"),
+            options={"other": "Choose another image", "retry": "Try again", "leave": "Leave it"},
+        ),
+        as_="without_image",
+        then={"other": "what", "retry": "again", "leave": "left_without"},
+    )
+    again = Choose(
+        Case("what == 'demo'", then="importing_demo"),
+        Case("what == 'upload'", then="importing_file"),
+        otherwise="resolving",
+    )
+    left_without = End("Nothing was deployed. {{ image.problem.says }}", outcome="failed")
     looking = Do(
         orders.GetFacts(want=["deployments", "ports"]), as_="here", says="Looking at what runs here already."
     )
@@ -333,7 +354,7 @@ class Deploy(Chatflow):
     failed = Ask(
         Pick(
             "**{{ name }}** is not running. {{ applied.problem.says }} What now?",
-            help=_FAILED,
+            help=_WHAT_IS_LEFT.replace("NAME", "applied"),
             options=[
                 Option("retry", "Try the same again"),
                 Option("port", "Choose another port", when="reach != 'nobody'"),
