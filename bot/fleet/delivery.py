@@ -83,7 +83,7 @@ class Delivery:
         async with self._lock(effect.id):
             record = await self._book.get(effect.id)
             if record is None:
-                record = await self._book.add(self._record_of(effect))
+                record = await self._book.add(await self._record_of(effect))
             elif not _is_of(record, effect):
                 _log.error("order.changed", order=effect.id, session=effect.session)
                 raise OrderChanged(order=effect.id)
@@ -118,7 +118,7 @@ class Delivery:
                 _log.info("order.withdrawn", order=id, node=record.node)
             return True
 
-    def _record_of(self, effect: SendOrder) -> OrderRecord:
+    async def _record_of(self, effect: SendOrder) -> OrderRecord:
         """The signed order as it is kept; one that cannot be signed says so in `own_result`."""
         record = OrderRecord(
             id=effect.id,
@@ -134,7 +134,7 @@ class Delivery:
         )
         try:
             order = typed(effect.order)
-            self._pins.of(effect.node)
+            await self._pins.now(effect.node)
             made = signed(
                 id=effect.id,
                 order=order,

@@ -30,7 +30,7 @@ from bot.fleet.keys import Installation
 from bot.fleet.link import Heard, Link
 from bot.fleet.lookups import PREFIX as LOOKUP
 from bot.fleet.lookups import Lookups
-from bot.fleet.nodes import NodeBook, NodeView, Pin, Pins
+from bot.fleet.nodes import NodeBook, NodeView, Pins
 from bot.fleet.orders import OrderBook
 from bot.fleet.records import OrderRecord
 from bot.fleet.refusals import NodeOffline, NoSuchFact, NoSuchNode
@@ -104,7 +104,7 @@ class Fleet:
             socket,
             installation=installation.id,
             bot=bot,
-            pin_of=self._pin_now,
+            pin_of=lambda node: self._pins.now(node, fresh=True),
             on_link=self._serve,
             head_within_s=head_within_s,
             hello_within_s=hello_within_s,
@@ -151,7 +151,7 @@ class Fleet:
 
     async def lookup(self, node: str, order: Order, timeout_s: float = LOOKUP_S) -> Result:
         """Ask a node something that changes nothing. Raises NoSuchNode, NodeOffline, NodeSilent."""
-        self._pins.of(node)
+        await self._pins.now(node)
         return await self._lookups.ask(self._link(node), order, timeout_s)
 
     # -- nodes, deployments, secrets
@@ -347,11 +347,6 @@ class Fleet:
             await self._nodes.met(link, said.hostname)
         except (Spoken, StoreError) as e:
             _log.info("node.facts_later", node=link.node, why=e.sentence)
-
-    async def _pin_now(self, node: str) -> Pin:
-        """The pin as the file says at this moment."""
-        await asyncio.to_thread(self._pins.read)
-        return self._pins.of(node)
 
     def _link(self, node: str) -> Link:
         link = self._links.get(node)

@@ -6,6 +6,7 @@ derived from its identity key, so a file under another name, or with another key
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,6 +101,12 @@ class Pins:
         if pin is None:
             raise NoSuchNode(node=node[:80])
         return pin
+
+    async def now(self, node: str, *, fresh: bool = False) -> Pin:
+        """The same, after a look at the files when it is not known or must be `fresh`."""
+        if fresh or node not in self._pins:
+            await asyncio.to_thread(self.read)
+        return self.of(node)
 
     def all(self) -> list[Pin]:
         """Every pinned node, in the order of their ids."""

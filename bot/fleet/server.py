@@ -94,7 +94,7 @@ class Door:
         try:
             if server is None:
                 raise RuntimeError("aiohttp made no server")
-            listener = self._bind()
+            listener = await asyncio.to_thread(self._bind)
             self._listening = await asyncio.get_running_loop().create_unix_server(
                 functools.partial(self._accept, server), sock=listener
             )
