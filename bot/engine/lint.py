@@ -6,17 +6,16 @@ holds on every way to a state. A new code also needs a row in docs/authoring.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
-from bot.engine import checks, form, orders, rows
+from bot.engine import checks, form, orders, rows, ways
 from bot.engine.checks import Problem
 from bot.engine.orders import RANK, RISKS
 
 ADVICE: Final = frozenset({"unreachable", "dead-end", "circle", "maybe-unset", "unconfirmed", "risk"})
-Known = TypeVar("Known")
 
 
 def check(flow: form.Flow, lines: Mapping[str, int] | None = None) -> list[Problem]:
@@ -37,7 +36,7 @@ def _advice(flow: form.Flow) -> Iterator[Problem]:
         if name not in ends:
             yield _say(name, "dead-end", "No way leads from here to an End.")
     yield from _circles(flow, reachable)
-    yield from _unset(flow, reachable)
+    yield from _unset(flow)
     yield from _unconfirmed(flow, reachable)
     yield from _too_low_risk(flow)
 
@@ -85,16 +84,12 @@ def _never_waits(state: form.State) -> bool:
     return isinstance(state, form.Say | form.Choose) or (isinstance(state, form.Ask) and state.quiet)
 
 
-def _unset(flow: form.Flow, reachable: list[str]) -> Iterator[Problem]:
+def _unset(flow: form.Flow) -> Iterator[Problem]:
     """Names that a state needs and that some way here leaves without a value."""
-
-    def leaving(name: str, known: frozenset[str]) -> frozenset[str]:
-        return known | checks.names_set(flow.states[name])
-
-    begins = frozenset({"session", *flow.takes})
-    known = _on_every_way(flow, begins, leaving, lambda a, b: a & b)
-    for name in reachable:
-        state = flow.states[name]
+    known = _known_at(flow)
+    for name, state in flow.states.items():
+        if name not in known:
+            continue
         missing = checks.reads(state)[0] - known[name]
         missing |= checks.undo_reads(state) - known[name] - checks.names_set(state)
         for unset in sorted(missing):
@@ -102,10 +97,36 @@ def _unset(flow: form.Flow, reachable: list[str]) -> Iterator[Problem]:
             yield _say(name, "maybe-unset", says)
 
 
+def _known_at(flow: form.Flow) -> dict[str, frozenset[str]]:
+    """The names that have a value at each state, whatever way was taken there.
+
+    Ways are told apart by what was picked where a Choose asks for it again (`what == 'demo'`), so that
+    "again, whichever it was" is no mistake.
+    """
+    picks = ways.decisive(flow)
+    start = (flow.start, ways.NOTHING_PICKED)
+    holds = {start: frozenset({"session", *flow.takes})}
+    todo = [start]
+    while todo:
+        at = todo.pop()
+        after = holds[at] | checks.names_set(flow.states[at[0]])
+        for place in ways.onward(flow, at, picks):
+            before = holds.get(place)
+            met = after if before is None else before & after
+            if met != before:
+                holds[place] = met
+                todo.append(place)
+    known: dict[str, frozenset[str]] = {}
+    for (state, _), names in holds.items():
+        known[state] = known[state] & names if state in known else names
+    return known
+
+
 def _unconfirmed(flow: form.Flow, reachable: list[str]) -> Iterator[Problem]:
     """What disturbs or destroys needs a person's yes on every way, since the last such thing."""
 
     def leaving(name: str, confirmed: int) -> int:
+        """How much is confirmed after a state, as a rank."""
         state = flow.states[name]
         if isinstance(state, form.Do) and RANK[RISKS[state.order.verb]] >= RANK["disturbs"]:
             return 0
@@ -115,7 +136,15 @@ def _unconfirmed(flow: form.Flow, reachable: list[str]) -> Iterator[Problem]:
             )
         return confirmed
 
-    confirmed = _on_every_way(flow, 0, leaving, min)
+    confirmed = {flow.start: 0}
+    todo = [flow.start]
+    while todo:
+        at = todo.pop()
+        for row in rows.ways_of(at, flow.states[at]):
+            least = min(leaving(at, confirmed[at]), confirmed.get(row.dest, RANK["destroys"]))
+            if confirmed.get(row.dest) != least:
+                confirmed[row.dest] = least
+                todo.append(row.dest)
     for name in reachable:
         state = flow.states[name]
         if not isinstance(state, form.Do):
@@ -133,27 +162,6 @@ def _too_low_risk(flow: form.Flow) -> Iterator[Problem]:
             yield _say(
                 name, "risk", f"{state.order.verb} {risk}, but the chatflow says that it only {flow.risk}."
             )
-
-
-def _on_every_way(
-    flow: form.Flow,
-    begins: Known,
-    leaving: Callable[[str, Known], Known],
-    meet: Callable[[Known, Known], Known],
-) -> dict[str, Known]:
-    """What holds when a state is come to, whatever way was taken there."""
-    holds: dict[str, Known] = {flow.start: begins}
-    todo = [flow.start]
-    while todo:
-        name = todo.pop()
-        after = leaving(name, holds[name])
-        for row in rows.ways_of(name, flow.states[name]):
-            before = holds.get(row.dest)
-            met = after if before is None else meet(before, after)
-            if before is None or met != before:
-                holds[row.dest] = met
-                todo.append(row.dest)
-    return holds
 
 
 def risk_of(flow: form.Flow) -> form.Risk:

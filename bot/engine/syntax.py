@@ -4,6 +4,7 @@ Rule 1: Jinja2 only parses. What stands in `_EXPRESSIONS` and `_STATEMENTS` is p
 refused when the flow is compiled (security.md, "Templates"; attacks.md S-4).
 Rule 2: values are JSON data. An attribute is a key of a dict; nothing of Python's objects is reachable.
 Rule 3: what cannot be known when compiled (lengths, types) is capped or ends in `Unset` or `Unfit`.
+`needs` are the names that are read in any case, `may` all of them: lint tells the two apart.
 A new node or filter also needs a row in docs/authoring.md.
 """
 
@@ -141,10 +142,10 @@ class Reader:
         return writes
 
     def _if(self, node: nodes.If) -> list[Write]:
-        ways = [(self.read(node.test), self.statements(node.body))]
+        ways = [(self.read(node.test), self._guarded(node.body))]
         for other in node.elif_:
-            ways.append((self.read(other.test), self.statements(other.body)))
-        otherwise = self.statements(node.else_)
+            ways.append((self.read(other.test), self._guarded(other.body)))
+        otherwise = self._guarded(node.else_)
 
         def write(names: dict[str, Any], out: Rendering) -> None:
             chosen = next((body for test, body in ways if test(names)), otherwise)
@@ -152,6 +153,13 @@ class Reader:
                 part(names, out)
 
         return [write]
+
+    def _guarded(self, body: Sequence[nodes.Node]) -> list[Write]:
+        """What stands under a condition: the names in it are read on some ways only."""
+        self._optional += 1
+        writes = self.statements(body)
+        self._optional -= 1
+        return writes
 
     def _for(self, node: nodes.For) -> list[Write]:
         if self._looping:
@@ -275,7 +283,10 @@ class Reader:
     def _cond(self, node: nodes.CondExpr) -> Evaluate:
         if node.expr2 is None:
             raise TemplateRefused("An if-expression needs its else.")
-        test, then, otherwise = self.read(node.test), self.read(node.expr1), self.read(node.expr2)
+        test = self.read(node.test)
+        self._optional += 1
+        then, otherwise = self.read(node.expr1), self.read(node.expr2)
+        self._optional -= 1
         return lambda scope: then(scope) if test(scope) else otherwise(scope)
 
     def _add(self, node: nodes.Add) -> Evaluate:
