@@ -1,0 +1,256 @@
+"""One event, one commit: load, advance, commit with the version that was seen, or begin again.
+
+Rule 1: a person's call has the id that the caller gave it, an event of the system one that is derived from
+it; so whatever is repeated is recognised by the store and returns what it returned first. Rule 2: an outcome
+that is not known (StoreGone) is asked for again with the same id and the same bytes. Rule 3: nothing that is
+refused leaves a trace; a secret is sealed before the event is made, so no trace could hold one. Rule 4: a
+failure of the engine or of a flow becomes a sentence in the session, never the end of a worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+
+from bot.engine import wayon
+from bot.engine.advance import advance, open_session
+from bot.engine.events import AnyEvent, Event, FactsCame, HookReturned, Opened, OrderFinished, TimerDue
+from bot.engine.ids import derived
+from bot.engine.refusals import IdReused, NoSuchFlow, NoSuchSession, Refused, Stale
+from bot.engine.session import Session
+from bot.engine.step import Step
+from bot.engine.turn import Fault, Turn
+from bot.runtime import limits, records
+from bot.runtime.ports import Clock, FlowBook
+from bot.runtime.refusals import Crowded, FlowBroken, FlowGone
+from bot.store import Commit, Committed, Repeated, Store, StoreGone, Superseded
+from bot.store.errors import BadName, StoreEmptied, StoreFull
+from bot.store.errors import IdReused as StoredIdReused
+
+log = structlog.get_logger("hercules.runtime")
+
+_PROBE = 2**52  # a version that no session reaches: a commit that saw it never writes
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as a caller sees it. `repeated`: the call was made before, and this is its first outcome."""
+
+    session: Session
+    repeated: bool = False
+
+
+MakeEvent = Callable[[Session], Awaitable[AnyEvent]]
+
+
+class Turns:
+    """Advances sessions in the store."""
+
+    def __init__(self, store: Store, flows: FlowBook, now_ms: Clock) -> None:
+        self._store, self._flows, self._now_ms = store, flows, now_ms
+
+    async def load(self, session_id: str) -> Session:
+        """The session as it is. Raises NoSuchSession, Tampered, StoreGone."""
+        try:
+            loaded = await self._store.load(session_id)
+        except BadName:
+            raise NoSuchSession() from None
+        if loaded is None:
+            raise NoSuchSession()
+        return records.session_of(loaded.record)
+
+    async def open(
+        self, session_id: str, person: str, flow: str, event: Opened, *, by: str, body_sha: str
+    ) -> View:
+        """The first commit of a session. Raises IdReused as store error, NoSuchFlow, InvalidAnswer."""
+        try:
+            step = open_session(self._flows, flow, session_id, person, event)
+        except Refused:
+            raise
+        except Exception as e:
+            raise self._broken(e, flow, "start", session_id) from e
+        self._log_faults(step)
+        outcome = await self._commit(self._commit_of(step, 0, by, body_sha))
+        match outcome:
+            case Committed():
+                return View(session=records.public(step.session))
+            case Repeated():
+                return View(session=records.outcome_of(outcome.outcome), repeated=True)
+            case Superseded():  # the id of an opening is of its session, so only another opening can be first
+                raise IdReused(id=by)
+
+    async def person_did(
+        self, session: Session, make_event: MakeEvent, *, by: str, body_sha: str, id: str
+    ) -> View:
+        """What a person asked for. `make_event` is called again for each session that came first meanwhile.
+
+        Raises Refused, IdReused, Crowded, FlowBroken, FlowGone, Gone.
+        """
+        for _ in range(limits.TRIES):
+            try:
+                await self._bring(session)
+                step = self._advanced(session, await make_event(session))
+            except Refused as refused:
+                first = await self.first_outcome(session.id, by=by, body_sha=body_sha, id=id)
+                if first is None:
+                    raise
+                log.debug("session.repeated", session=session.id, code=refused.code)
+                return first
+            outcome = await self._commit_known(self._commit_of(step, session.version, by, body_sha), id)
+            match outcome:
+                case Committed():
+                    return View(session=records.public(step.session))
+                case Repeated():
+                    return View(session=records.outcome_of(outcome.outcome), repeated=True)
+                case Superseded():
+                    session = await self._present(session.id, outcome)
+        raise Crowded()
+
+    async def system_said(self, session_id: str, event: AnyEvent, *, settled: tuple[str, ...]) -> bool:
+        """An event that no person sent. False: nobody waits for it (any more), it is settled.
+
+        Raises Gone, FlowGone: later.
+        """
+        by = commit_id_of(event)
+        try:
+            session = await self.load(session_id)
+        except NoSuchSession:
+            return False
+        for _ in range(limits.TRIES):
+            if session.status != "open":
+                return False
+            try:
+                await self._bring(session)
+                step = self._advanced(session, event)
+            except Stale:
+                return False
+            except NoSuchFlow as e:
+                raise FlowGone(flow=session.flow) from e
+            except Refused as refused:
+                log.warning("session.event_refused", session=session_id, event=by, code=refused.code)
+                return False
+            except FlowBroken as broken:
+                step = self._stumbled(session, event, broken)
+            outcome = await self._commit(self._commit_of(step, session.version, by, "", settled))
+            if not isinstance(outcome, Superseded):
+                return True
+            session = await self._present(session_id, outcome)
+        raise Crowded()
+
+    async def first_outcome(self, session_id: str, *, by: str, body_sha: str, id: str) -> View | None:
+        """What a call with this id returned when it came first; None when it never came. Raises IdReused."""
+        probe = Commit(session_id=session_id, seen=_PROBE, by=by, outcome=b"", record=b"", body_sha=body_sha)
+        outcome = await self._commit_known(probe, id)
+        if isinstance(outcome, Repeated):
+            return View(session=records.outcome_of(outcome.outcome), repeated=True)
+        return None
+
+    async def _bring(self, session: Session) -> None:
+        try:
+            await self._flows.bring(frame.version for frame in session.stack)
+        except NoSuchFlow as e:
+            log.error("session.version_missing", session=session.id, flow=session.flow)
+            raise FlowGone(flow=session.flow) from e
+
+    def _advanced(self, session: Session, event: AnyEvent) -> Step:
+        try:
+            step = advance(self._flows, session, event)
+        except Refused:
+            raise
+        except Exception as e:
+            frame = session.stack[-1]
+            raise self._broken(e, frame.flow, frame.state, session.id) from e
+        self._log_faults(step)
+        return step
+
+    def _broken(self, e: Exception, flow: str, state: str, session_id: str) -> FlowBroken:
+        log.error(
+            "flow.broken",
+            flow=flow,
+            state=state,
+            source=self._source_of(flow),
+            session=session_id,
+            exc_info=e,
+        )
+        return FlowBroken(flow=flow, state=state)
+
+    def _stumbled(self, session: Session, event: Event, broken: FlowBroken) -> Step:
+        """The session with a sentence and ways on, where the engine itself failed."""
+        turn = Turn(self._flows, session, event)
+        frame = session.stack[-1]
+        wayon.fault(turn, Fault(frame.flow, frame.state, broken.sentence))
+        return turn.step()
+
+    def _log_faults(self, step: Step) -> None:
+        for entry in step.entries:
+            if entry.kind == "problem" and entry.outcome == "fault":
+                flow = step.session.stack[-1].flow
+                log.warning(
+                    "flow.fault",
+                    flow=flow,
+                    state=entry.state,
+                    source=self._source_of(flow),
+                    session=step.session.id,
+                    entry=entry.n,
+                )
+
+    def _source_of(self, flow: str) -> str:
+        try:
+            return self._flows.current(flow).flow.source
+        except NoSuchFlow:
+            return ""
+
+    def _commit_of(
+        self, step: Step, seen: int, by: str, body_sha: str, settled: tuple[str, ...] = ()
+    ) -> Commit:
+        return records.commit_of(
+            step, seen=seen, by=by, body_sha=body_sha, settled=settled, now_ms=self._now_ms()
+        )
+
+    async def _present(self, session_id: str, superseded: Superseded) -> Session:
+        if superseded.record:
+            return records.session_of(superseded.record)
+        raise NoSuchSession()
+
+    async def _commit_known(self, commit: Commit, id: str) -> Committed | Repeated | Superseded:
+        try:
+            return await self._commit(commit)
+        except StoredIdReused as e:
+            raise IdReused(id=id) from e
+
+    async def _commit(self, commit: Commit) -> Committed | Repeated | Superseded:
+        """Commit; while the outcome is not known, ask again with the same id. Raises StoreGone at the end."""
+        pause_s = limits.PAUSE_FROM_S
+        try:
+            async with asyncio.timeout(limits.COMMIT_FOR_S):
+                while True:
+                    try:
+                        return await self._store.commit(commit)
+                    except (StoreFull, StoreEmptied):
+                        raise
+                    except StoreGone as gone:
+                        log.info("session.commit_again", session=commit.session_id, why=gone.sentence)
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(limits.PAUSE_TO_S, pause_s * 2)
+        except TimeoutError:
+            raise StoreGone(why="it did not say whether it took the answer") from None
+
+
+def commit_id_of(event: AnyEvent) -> str:
+    """The commit id of an event of the system: the same event, the same id.
+
+    An order may first be reported unknown and later with its end: two events.
+    """
+    match event:
+        case OrderFinished():
+            return derived("c", "order", event.order_id, event.result.outcome)
+        case FactsCame():
+            return derived("c", "facts", event.lookup_id)
+        case TimerDue():
+            return derived("c", "timer", event.timer_id)
+        case HookReturned():
+            return derived("c", "hook", event.hook_id)
+        case _:
+            raise TypeError(f"{type(event).__name__} is no event of the system")
