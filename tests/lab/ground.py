@@ -25,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from tests.lab.processes import Proc, naming, run, wait_until
+from tests.lab.processes import ENGINE_PROGRAMS, Proc, naming, run, wait_until
 
 FOLDERS = Path("/var/tmp/hercules-tests")
 _CLONE_NEWNET = 0x40000000
@@ -174,7 +174,10 @@ def _clear_abandoned() -> None:
 
 def _clear(number: int) -> None:
     folder = _folder(number)
-    procs = [*naming(folder), *_kept(folder)]
+    procs = [
+        *naming(f"{folder}/", programs=ENGINE_PROGRAMS),
+        *_kept(folder),
+    ]  # never somebody's `tail -f` on a log
     for proc in procs:
         proc.signal(signal.SIGKILL)
     wait_until(lambda: not any(proc.lives() for proc in procs), 10)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -41,18 +41,15 @@ class Proc(msgspec.Struct, frozen=True):
             wait_until(lambda: not self.lives(), 5)
 
 
-_ENGINE_PROGRAMS = {"dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v2", "docker-registry"}
+ENGINE_PROGRAMS = {"dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v2", "docker-registry"}
 
 
-def naming(path: Path) -> list[Proc]:
-    """Find the engines and registries whose command line names a file below `path`, and their children.
-
-    Only programs of an engine count: somebody's `tail -f` on a log there is not ours to end.
-    """
+def naming(text: str, *, programs: Collection[str] | None = None) -> list[Proc]:
+    """Find the processes, run by one of `programs`, whose command line holds `text`, and their children."""
     parents: dict[int, int] = {}
     found: set[int] = set()
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
@@ -60,7 +57,7 @@ def naming(path: Path) -> list[Proc]:
         except (OSError, IndexError):
             continue
         program = Path(os.fsdecode(words[0])).name
-        if program in _ENGINE_PROGRAMS and any(f"{path}/".encode() in word for word in words):
+        if (programs is None or program in programs) and any(text.encode() in word for word in words):
             found.add(int(entry.name))
     while below := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= below
