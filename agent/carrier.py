@@ -61,6 +61,7 @@ class Carrier:
     def __init__(self, node: Node, tell: Callable[[Message], None]) -> None:
         self.node = node
         self._tell = tell
+        self.changed: Callable[[], None] = lambda: None  # called when an order changed what runs
         self._lock = threading.Lock()
         self._under_way: dict[str, Work] = {}
         self._unsettled: dict[str, OrderRow] = {}
@@ -268,6 +269,7 @@ class Carrier:
             self.node.point("before end")
             self.node.journal.end(result.order, envelope, tidy=tidy)
             self.node.point("ended")
+            self.changed()
         with self._lock:
             self._under_way.pop(result.order, None)
             if not tidy and (row := self.node.journal.order(result.order)):

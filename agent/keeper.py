@@ -44,6 +44,7 @@ class Keeper:
         self._crashes: dict[str, deque[float]] = defaultdict(deque)
         self._not_started: set[str] = set()
         self._changed = threading.Event()
+        carrier.changed = self._changed.set
 
     def start(self) -> None:
         """Begin to watch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import itertools
 import os
@@ -177,6 +178,11 @@ class Desk:
                 assert time.monotonic() < end, f"no result of {order} came"
                 self._came.wait(0.5)
 
+    def raw(self, order: str) -> str:
+        """The payload of the last result of an order, as it was signed."""
+        said = [m for m in self.told if isinstance(m, ResultSaid) and m.order == order][-1]
+        return base64.b64decode(msgspec.json.decode(said.envelope)["payload"]).decode()
+
     def do(self, order: Order, within_s: float = 60, **changes: Any) -> Result:
         """Send an order and wait for its result."""
         return self.result(self.send(order, **changes).id, within_s)
@@ -193,8 +199,6 @@ class Desk:
 
     def sealed(self, value: bytes, node: str = "") -> SealedValue:
         """A secret sealed for this node."""
-        import base64
-
         box = SealedBox(PublicKey(bytes.fromhex(self.node.keys.sealing)))
         text = base64.b64encode(box.encrypt(value)).decode()
         return SealedValue(node=node or self.node.keys.node, for_node=text, for_recovery=text)
