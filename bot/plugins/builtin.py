@@ -48,7 +48,7 @@ def built_in(package: str) -> list[BuiltIn]:
 
 
 def _modules(root: ModuleType) -> list[str]:
-    below = pkgutil.walk_packages(root.__path__, root.__name__ + ".", onerror=lambda _: None)
+    below = pkgutil.walk_packages(getattr(root, "__path__", ()), root.__name__ + ".", onerror=lambda _: None)
     return [root.__name__, *(found.name for found in below)]
 
 

@@ -1,0 +1,94 @@
+"""Small flows that the runtime's tests are played with."""
+
+from bot.engine import (
+    Ask,
+    Call,
+    Chatflow,
+    Choose,
+    Confirm,
+    Do,
+    End,
+    KeyValues,
+    Number,
+    Pick,
+    Say,
+    Secret,
+    Text,
+    Wait,
+    facts,
+    orders,
+)
+
+
+class Greet(Chatflow):
+    """Two questions and an end."""
+
+    title = "Greet"
+    who = Ask(Text("Who are you?"))
+    often = Ask(Number("How often?", minimum=1, maximum=9))
+    hello = Say("Hello **{{ who }}**.")
+    done = End("Greeted {{ often }} times.")
+
+
+class Fetch(Chatflow):
+    """An order with an undo, and a second one."""
+
+    title = "Fetch"
+    risk = "changes"
+    ref = Ask(Text("Which image?"))
+    sure = Ask(Confirm("Fetch it?", summary=["ref"]), then={"yes": "resolving", "no": "left"})
+    resolving = Do(orders.ResolveImage(reference="{{ ref }}"), says="Looking up {{ ref }}")
+    pulling = Do(
+        orders.PullImage(image="{{ resolving.pin }}"),
+        says="Getting {{ ref }}",
+        undo=orders.RemoveImage(image="{{ resolving.pin }}"),
+    )
+    more = Ask(Text("What now?"))
+    done = End("Fetched {{ ref }}.")
+    left = End("Left.", outcome="unchanged")
+
+
+class Choice(Chatflow):
+    """A pick with live options."""
+
+    title = "Choice"
+    which = Ask(Pick("Which?", options=facts.containers()))
+    done = End("{{ which.name }}")
+
+
+class Secrets(Chatflow):
+    """Secrets in every place."""
+
+    title = "Secrets"
+    password = Ask(Secret("Password?"))
+    settings = Ask(KeyValues("Settings?"))
+    often = Ask(Number("How often?"))
+    done = End("Kept.")
+
+
+class Pause(Chatflow):
+    """A timer."""
+
+    title = "Pause"
+    who = Ask(Text("Who?"))
+    pausing = Wait(for_s="{{ 1 }}", then="done")
+    done = End("Waited.")
+
+
+class Outer(Chatflow):
+    """Calls another."""
+
+    title = "Outer"
+    first = Ask(Text("First?"))
+    inner = Call("greet", then="done")
+    done = End("Back.")
+
+
+class Branch(Chatflow):
+    """Goes by what was said."""
+
+    title = "Branch"
+    n = Ask(Number("Number?"))
+    way = Choose({"n > 5": "big"}, otherwise="small")
+    big = End("Big.")
+    small = End("Small.")
