@@ -67,7 +67,7 @@ class Lookups:
             node=link.node,
             actor=ACTOR,
             session="",
-            not_before_ms=0,
+            not_before_ms=now,
             expires_ms=now + limits.LOOKUP_LIFETIME_S * 1000,
             installation=self._installation.id,
             epoch=self._installation.epoch,
