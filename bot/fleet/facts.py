@@ -76,28 +76,31 @@ def deployment_options(
     """Living deployments of a node, by name. What is not `fresh` says when it was seen."""
     options = []
     for view in views:
-        seen = view.seen
-        if (view.record.node if view.record else seen.node if seen else "") != node:
+        data = deployment_data(view, fresh=fresh)
+        if data is None or data["node"] != node:
             continue
-        fact = seen.fact if seen else _assumed(view.record)
-        if fact is None or (state and (fact.state == "running") != (state == "running")):
+        if state and (data["state"] == "running") != (state == "running"):
             continue
-        says = f"{fact.image} · {condition(fact.state, fact.health)}"
-        if view.record and view.record.state in ("applying", "removing"):
-            says += " · is being changed" if view.record.state == "applying" else " · is being removed"
-        if not fresh and seen:
-            says += f" · seen {ago(now_ms - seen.at_ms)}"
-        data = _deployment_data(fact, view, node, fresh)
+        says = f"{data['image']} · {condition(data['state'], data['health'])}"
+        says += {"applying": " · is being changed", "removing": " · is being removed"}.get(
+            data.get("order_state", ""), ""
+        )
+        if not fresh and view.seen:
+            says += f" · seen {ago(now_ms - view.seen.at_ms)}"
         options.append(_option(data["name"], data["name"], says, data))
     options.sort(key=lambda o: str(o["label"]))
     return options[:OPTIONS]
 
 
-def _deployment_data(fact: DeploymentFact, view: DeploymentView, node: str, fresh: bool) -> dict[str, Any]:
+def deployment_data(view: DeploymentView, *, fresh: bool) -> dict[str, Any] | None:
+    """A deployment as a flow's name holds it; None when nothing is known of it but its id."""
+    fact = view.seen.fact if view.seen else _assumed(view.record)
+    if fact is None:
+        return None
     data = {
         **builtins(fact),
         "id": fact.deployment,
-        "node": node,
+        "node": view.record.node if view.record else view.seen.node if view.seen else "",
         "target": builtins(PartTarget(deployment=fact.deployment)),
         "made": "here",
         "open": open_at(fact.ports) if fact.state == "running" else "",

@@ -149,6 +149,10 @@ class Fleet:
         """Orders that have no final result yet."""
         return [record for pin in self._pins.all() for record in self._book.open_of(pin.node)]
 
+    async def orders(self) -> list[OrderRecord]:
+        """Every order that is still kept (two weeks longer than its time)."""
+        return await self._book.all()
+
     async def lookup(self, node: str, order: Order, timeout_s: float = LOOKUP_S) -> Result:
         """Ask a node something that changes nothing. Raises NoSuchNode, NodeOffline, NodeSilent."""
         await self._pins.now(node)
@@ -202,7 +206,7 @@ class Fleet:
         match effect.fact:
             case "containers":
                 said = await self._ask_node(node, GetFacts(want=("containers",)), timeout_s)
-                names = {r.id: r.name for r in await self._deployments.all()}
+                names = {r.id: r.name for r in await self._deployments.all() if r.is_alive}
                 made = str(effect.args.get("made", ""))
                 options = shapes.container_options(
                     said.containers or (), node=node, names=names, state=state, made=made

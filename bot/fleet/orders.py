@@ -31,8 +31,12 @@ class OrderBook:
 
     async def read(self) -> None:
         """Fill the index of open orders from the store."""
-        async for body in every(self._store, Kind.ORDER):
-            self._note(decoded(body, OrderRecord))
+        for record in await self.all():
+            self._note(record)
+
+    async def all(self) -> list[OrderRecord]:
+        """Every order that is still kept."""
+        return [decoded(body, OrderRecord) async for body in every(self._store, Kind.ORDER)]
 
     async def get(self, id: str) -> OrderRecord | None:
         """The order of this id. Raises Tampered."""
