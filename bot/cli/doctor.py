@@ -176,7 +176,10 @@ def _running(settings: Settings) -> Iterator[Finding]:
     yield Finding(check="bot", ok=True, says=f"Hercules {status['version']} runs at {status['url']}")
     for check in status["checks"]:
         yield Finding(
-            check=check["name"], ok=check["ok"], says=check["says"] or "Well.", do=check.get("do", "")
+            check=check["name"],
+            ok=check["ok"],
+            says=check["says"] or "Well.",
+            do=check["do"] if check["says"] else "",
         )
     for sentence in status["warnings"]:
         yield Finding(check="store", ok=True, says=sentence)

@@ -1,0 +1,178 @@
+"""One machine with the real everything: `hercules up` inside a lab's namespace, with that lab's engine.
+
+Its localhost is the lab's own, so ports never meet another test's. The command line is run inside too.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bot.cli import place
+from bot.settings import Settings
+from tests.lab.engine import LabEngine
+from tests.lab.processes import Proc, wait_until
+
+ROOT = Path(__file__).parents[2]
+READY_WITHIN_S = 60
+STOP_WITHIN_S = 45
+
+
+class Machine:
+    """A data directory, and the Hercules that runs on it."""
+
+    def __init__(self, engine: LabEngine, folder: Path) -> None:
+        self.engine = engine
+        self.data = folder / "d"
+        self.settings = Settings(data=self.data)
+        self.out = folder / "up.out"
+        self._up: subprocess.Popen[bytes] | None = None
+        self._token = ""
+
+    @property
+    def env(self) -> dict[str, str]:
+        kept = {k: v for k, v in self.engine.env.items() if not k.startswith(("HERCULES_", "SSH_"))}
+        return {**kept, "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def up(self, *more: str) -> str:
+        """Start it; returns the one-time link once it answers."""
+        assert self._up is None
+        self.out.unlink(missing_ok=True)
+        with self.out.open("wb") as out:
+            self._up = subprocess.Popen(
+                [*self.engine.prefix, sys.executable, "-P", "-m", "bot", "--data", str(self.data), "up", *more],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=self.env,
+                cwd="/",
+                start_new_session=True,
+            )
+        up = self._up
+        assert wait_until(lambda: up.poll() is not None or "Ctrl-C" in self.said(), READY_WITHIN_S), self.all_logs()
+        assert up.poll() is None, self.all_logs()
+        return re.findall(r"http://localhost:\d+/in/\S+", self.said())[-1]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it as Ctrl-C does; returns the exit code."""
+        assert self._up is not None
+        self._up.send_signal(number)
+        code = self._up.wait(STOP_WITHIN_S)
+        self._up = None
+        return code
+
+    def kill_up(self) -> None:
+        """Kill the supervisor alone."""
+        assert self._up is not None
+        self._up.kill()
+        self._up.wait()
+        self._up = None
+
+    def close(self) -> None:
+        """End everything, however it stands."""
+        if self._up is not None and self._up.poll() is None:
+            self.stop()
+        place.end_leftovers(self.settings)
+        if self.data.exists():
+            for line in (self.data / "run").glob("valkey.pid"):
+                if proc := Proc.of(int(line.read_text())):
+                    proc.end(10)
+
+    def said(self) -> str:
+        """What `up` printed."""
+        return self.out.read_text(errors="replace") if self.out.exists() else ""
+
+    def all_logs(self) -> str:
+        """What `up` printed and the ends of all logs, for a failed assertion."""
+        logs = sorted((self.data / "logs").glob("*.log")) if self.data.exists() else []
+        ends = (f"--- {p.name}\n" + "\n".join(p.read_text(errors="replace").splitlines()[-25:]) for p in logs)
+        return "\n".join([self.said(), *ends])
+
+    def process(self, name: str) -> Proc:
+        """The bot, the agent or the store."""
+        if name == "store":
+            proc = Proc.of(int((self.data / "run/valkey.pid").read_text()))
+        else:
+            record = place.read(self.settings)
+            proc = Proc.of(record.children[name].pid) if record and name in record.children else None
+        assert proc is not None, f"the {name} does not run\n{self.all_logs()}"
+        return proc
+
+    def kill(self, name: str) -> None:
+        """Kill -9 the bot, the agent or the store; the supervisor starts it again."""
+        self.process(name).signal(signal.SIGKILL)
+
+    def cli(self, *words: str, within_s: float = 120, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run `hercules` inside."""
+        return subprocess.run(
+            [*self.engine.prefix, sys.executable, "-P", "-m", "bot", "--data", str(self.data), *words],
+            text=True,
+            capture_output=True,
+            timeout=within_s,
+            env=self.env,
+            cwd="/",
+            **({"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}),
+        )
+
+    def chat(self, flow: str, *flags: str, **given: Any) -> subprocess.CompletedProcess[str]:
+        """Run a chatflow as a script."""
+        words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+        return self.cli("chat", flow, *words, *flags)
+
+    def api(self, method: str, path: str, body: Any = None, *, within_s: float = 60) -> tuple[int, Any]:
+        """One call of the API over TCP with a token, tried again while the bot is away."""
+        if not self._token:
+            self._token = self.cli("user", "token", "--label", "test").stdout.strip()
+        end = time.monotonic() + within_s
+        while True:
+            try:
+                status, answer = self._call(method, path, body)
+            except (OSError, http.client.HTTPException):
+                status, answer = 503, None
+            if status != 503 or time.monotonic() > end:
+                return status, answer
+            time.sleep(0.1)
+
+    def containers(self) -> list[str]:
+        """Names of the containers on the engine, running or not."""
+        return sorted(str(c.name) for c in self.engine.client().containers.list(all=True, ignore_removed=True))
+
+    def memory(self) -> dict[str, int]:
+        """Resident kilobytes by process."""
+        return {n: _resident_kb(self.process(n).pid) for n in ("bot", "agent", "store")}
+
+    def _call(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        record = place.read(self.settings)
+        assert record is not None
+        connection = http.client.HTTPConnection("localhost", record.port, timeout=40)
+        connection.sock = self.engine.new_socket()
+        try:
+            connection.sock.settimeout(40)
+            connection.sock.connect(("127.0.0.1", record.port))
+            headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+            connection.request(method, "/api/v1" + path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            raw = response.read()
+            return response.status, msgspec.json.decode(raw) if raw else None
+        finally:
+            connection.close()
+
+
+def _resident_kb(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0])
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment of this process without what Hercules reads."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("HERCULES_")}
