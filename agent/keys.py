@@ -17,9 +17,10 @@ from msgspec import Meta
 from nacl.public import PrivateKey
 from nacl.signing import SigningKey, VerifyKey
 
+from agent.orders import limits
 from agent.orders.envelope import Id, key_id
 
-Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Hex32 = Annotated[str, Meta(pattern=limits.exact(r"^[0-9a-f]{64}$"))]
 _ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 
 

@@ -16,6 +16,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from agent.orders import limits
 from agent.orders.spec import Profile
 
 FLOOR_CAPS = frozenset(
@@ -23,7 +24,7 @@ FLOOR_CAPS = frozenset(
 )
 """Capabilities that nobody can permit."""
 
-Cap = Annotated[str, Meta(pattern=r"^[A-Z][A-Z_]{2,30}$")]
+Cap = Annotated[str, Meta(pattern=limits.exact(r"^[A-Z][A-Z_]{2,30}$"))]
 Range = tuple[Annotated[int, Meta(ge=1)], Annotated[int, Meta(le=65535)]]
 
 

@@ -35,7 +35,7 @@ class Challenge(_Message, tag="challenge", frozen=True):
 
     protocol: int
     installation: str
-    nonce: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    nonce: Annotated[str, Meta(pattern=limits.exact(r"^[0-9a-f]{64}$"))]
 
 
 class Hello(_Message, tag="hello", frozen=True):
@@ -47,11 +47,11 @@ class Hello(_Message, tag="hello", frozen=True):
 
     protocol: int
     node: str
-    identity: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]  # Ed25519 public key
-    sealing: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]  # X25519 public key
+    identity: Annotated[str, Meta(pattern=limits.exact(r"^[0-9a-f]{64}$"))]  # Ed25519 public key
+    sealing: Annotated[str, Meta(pattern=limits.exact(r"^[0-9a-f]{64}$"))]  # X25519 public key
     agent: str  # version
     verbs: Annotated[tuple[str, ...], Meta(max_length=100)]
-    signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{128}$")]
+    signature: Annotated[str, Meta(pattern=limits.exact(r"^[0-9a-f]{128}$"))]
 
 
 class Welcome(_Message, tag="welcome", frozen=True):
@@ -100,7 +100,7 @@ class ResultKept(_Message, tag="kept", frozen=True):
 class BlobWanted(_Message, tag="blob-wanted", frozen=True):
     """Agent to bot: send me this blob from `offset`, at most `credits` chunks before I grant more."""
 
-    blob: Annotated[str, Meta(pattern=limits.SHA256_PATTERN)]
+    blob: Annotated[str, Meta(pattern=limits.exact(limits.SHA256_PATTERN))]
     offset: Annotated[int, Meta(ge=0)] = 0
     credits: Annotated[int, Meta(ge=1, le=limits.BLOB_CREDITS)] = limits.BLOB_CREDITS
 
@@ -108,14 +108,14 @@ class BlobWanted(_Message, tag="blob-wanted", frozen=True):
 class BlobCredit(_Message, tag="blob-credit", frozen=True):
     """Agent to bot: `credits` more chunks may come."""
 
-    blob: Annotated[str, Meta(pattern=limits.SHA256_PATTERN)]
+    blob: Annotated[str, Meta(pattern=limits.exact(limits.SHA256_PATTERN))]
     credits: Annotated[int, Meta(ge=1, le=limits.BLOB_CREDITS)]
 
 
 class BlobGone(_Message, tag="blob-gone", frozen=True):
     """Bot to agent: I cannot send this blob, and why."""
 
-    blob: Annotated[str, Meta(pattern=limits.SHA256_PATTERN)]
+    blob: Annotated[str, Meta(pattern=limits.exact(limits.SHA256_PATTERN))]
     reason: Text
 
 

@@ -26,7 +26,7 @@ from agent.orders.verbs import Order
 ORDER_TYPE = "application/vnd.hercules.order+json"
 RESULT_TYPE = "application/vnd.hercules.result+json"
 
-Id = Annotated[str, Meta(pattern=r"^[a-z]{1,3}-[0-9a-z]{8,64}$")]
+Id = Annotated[str, Meta(pattern=limits.exact(r"^[a-z]{1,3}-[0-9a-z]{8,64}$"))]
 T = TypeVar("T")
 
 
@@ -65,7 +65,7 @@ class OrderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One signature: `keyid` is `key_id(public)`, `sig` base64 of the 64 bytes."""
 
-    keyid: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+    keyid: Annotated[str, Meta(pattern=limits.exact(r"^[0-9a-f]{32}$"))]
     sig: Annotated[str, Meta(min_length=88, max_length=88)]
 
 

@@ -23,3 +23,8 @@ PORTS_MAX = 32
 VOLUMES_MAX = 16
 MEMORY_MIN_MIB = 8
 MEMORY_MAX_MIB = 1024 * 1024
+
+
+def exact(pattern: str) -> str:
+    """The pattern for a field: `$` alone would also match before a newline at the end."""
+    return pattern + r"(?!\n)"

@@ -14,14 +14,14 @@ from msgspec import Meta
 
 from agent.orders import limits
 
-Name = Annotated[str, Meta(pattern=limits.NAME_PATTERN)]
-Digest = Annotated[str, Meta(pattern=limits.DIGEST_PATTERN)]
-Sha256 = Annotated[str, Meta(pattern=limits.SHA256_PATTERN)]
+Name = Annotated[str, Meta(pattern=limits.exact(limits.NAME_PATTERN))]
+Digest = Annotated[str, Meta(pattern=limits.exact(limits.DIGEST_PATTERN))]
+Sha256 = Annotated[str, Meta(pattern=limits.exact(limits.SHA256_PATTERN))]
 Profile = Literal["strict", "standard", "legacy"]
 Exposure = Literal["local", "lan"]
 Protocol = Literal["tcp", "udp"]
 Port = Annotated[int, Meta(ge=1, le=65535)]
-EnvName = Annotated[str, Meta(pattern=limits.ENV_NAME_PATTERN)]
+EnvName = Annotated[str, Meta(pattern=limits.exact(limits.ENV_NAME_PATTERN))]
 
 
 class SealedValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -91,7 +91,7 @@ class Revision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     settings: Annotated[tuple[Setting, ...], Meta(max_length=limits.SETTINGS_MAX)] = ()
     ports: Annotated[tuple[Published, ...], Meta(max_length=limits.PORTS_MAX)] = ()
     volumes: Annotated[tuple[VolumeMount, ...], Meta(max_length=limits.VOLUMES_MAX)] = ()
-    user: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,9}:[0-9]{1,10}$")] | None = None
+    user: Annotated[str, Meta(pattern=limits.exact(r"^[1-9][0-9]{0,9}:[0-9]{1,10}$"))] | None = None
 
 
 class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -103,7 +103,7 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """
 
     kind: Literal["auto", "http", "tcp", "running"] = "auto"
-    path: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9._~/-]{0,200}$")] = "/"
+    path: Annotated[str, Meta(pattern=limits.exact(r"^/[A-Za-z0-9._~/-]{0,200}$"))] = "/"
     within_s: Annotated[int, Meta(ge=1, le=3600)] = 60
     passes: Annotated[int, Meta(ge=1, le=10)] = 2
     settle_s: Annotated[int, Meta(ge=0, le=600)] = 3

@@ -16,8 +16,8 @@ from msgspec import Meta
 from agent.orders import limits
 from agent.orders.spec import Gate, ImagePin, Name, Revision, Sha256
 
-DeploymentId = Annotated[str, Meta(pattern=r"^d-[0-9a-z]{16}$")]
-EngineId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+DeploymentId = Annotated[str, Meta(pattern=limits.exact(r"^d-[0-9a-z]{16}$"))]
+EngineId = Annotated[str, Meta(pattern=limits.exact(r"^[0-9a-f]{64}$"))]
 Reference = Annotated[str, Meta(min_length=1, max_length=limits.REFERENCE_BYTES)]
 
 

@@ -163,7 +163,10 @@ class Desk:
         """The result in an envelope that the node signed."""
         public = bytes.fromhex(self.node.keys.identity)
         payload = verify(
-            said.envelope.encode(), RESULT_TYPE, {key_id(public): VerifyKey(public)}, limit=limits.RESULT_BYTES
+            said.envelope.encode(),
+            RESULT_TYPE,
+            {key_id(public): VerifyKey(public)},
+            limit=limits.RESULT_BYTES,
         )
         return decode_result(payload)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import signal
 import subprocess
 import sys
@@ -11,16 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent.journal import Journal
 from agent.orders import ImportImage, Order, RemoveDeployment, RestartTarget, StopTarget
-from agent.orders.envelope import decode_result
+from agent.orders.envelope import decode_result, encode_order
 from agent.orders.results import Result
 from agent.orders.spec import Gate, ImagePin
 from agent.orders.verbs import PartTarget
 from tests.agent.conftest import MakeDesk
-from tests.agent.place import Desk, body, deployment, open_node, prepare, revision, signed
+from tests.agent.place import Desk, body, deployment, prepare, revision, signed
 from tests.lab import images
 from tests.lab.engine import LabEngine
 
@@ -66,7 +66,7 @@ class Machine:
         client = self.engine.client()
         return {
             "containers": [c.name for c in self.containers()],
-            "networks": [n.name for n in client.networks.list() if n.name.startswith("hercules-")],
+            "networks": [str(n.name) for n in client.networks.list() if str(n.name).startswith("hercules-")],
             "volumes": [v.name for v in client.volumes.list()],
             "images": [t for i in client.images.list() for t in i.tags if t.startswith("hercules.local/")],
         }
@@ -140,7 +140,9 @@ def test_first_deploy_that_fails_killed_at_each_point_leaves_nothing(machines: A
 
 @pytest.mark.full
 @pytest.mark.parametrize("next_kind", ["web", "exits"])
-def test_second_revision_killed_at_each_point_leaves_exactly_one_running(machines: Any, next_kind: str) -> None:
+def test_second_revision_killed_at_each_point_leaves_exactly_one_running(
+    machines: Any, next_kind: str
+) -> None:
     first = images.web("demo:1", "one")
     second = images.web("demo:2", "two") if next_kind == "web" else images.exits("demo:2")
     gate = Gate(kind="running", settle_s=0 if next_kind == "web" else 1)
@@ -224,11 +226,4 @@ def test_order_that_expired_while_the_agent_was_away_is_not_begun(make_desk: Mak
 
 def json_payload(what: Any, **changes: Any) -> bytes:
     """The payload of a body with changes."""
-    import msgspec
-
-    from agent.orders.envelope import encode_order
-
     return encode_order(msgspec.structs.replace(what, **changes))
-
-
-__all__ = ["json", "open_node"]

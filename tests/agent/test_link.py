@@ -88,9 +88,7 @@ class SmallBot:
         await ws.prepare(request)
         self.ws = ws
         self.links += 1
-        await ws.send_str(
-            encode(Challenge(protocol=PROTOCOL, installation=self.installation, nonce=NONCE))
-        )
+        await ws.send_str(encode(Challenge(protocol=PROTOCOL, installation=self.installation, nonce=NONCE)))
         async for message in ws:
             if message.type is WSMsgType.TEXT:
                 await self._hear(ws, decode(message.data))
@@ -117,10 +115,9 @@ class SmallBot:
         if data is None:
             await ws.send_str(encode(BlobGone(blob=wanted.blob, reason="it was never uploaded")))
             return
-        sent = 0
-        for offset in range(wanted.offset, len(data), limits.CHUNK_BYTES):
+        offsets = range(wanted.offset, len(data), limits.CHUNK_BYTES)
+        for sent, offset in enumerate(offsets, 1):
             await ws.send_bytes(pack_chunk(wanted.blob, offset, data[offset : offset + limits.CHUNK_BYTES]))
-            sent += 1
             if sent == self.break_after_chunks:
                 self.break_after_chunks = 0
                 await asyncio.sleep(0.2)
@@ -148,15 +145,16 @@ class SmallBot:
     async def do(self, order: Order, within_s: float = 40, **changes: Any) -> Result:
         what = body(self.own.node, order, **changes)
         await self.send(signed(what))
-        said = await self.until(
-            lambda: [m for m in self.all(ResultSaid) if m.order == what.id], within_s
-        )
+        said = await self.until(lambda: [m for m in self.all(ResultSaid) if m.order == what.id], within_s)
         return self.opened(said[-1])
 
     def opened(self, said: ResultSaid) -> Result:
         public = bytes.fromhex(self.own.identity)
         payload = verify(
-            said.envelope.encode(), RESULT_TYPE, {key_id(public): VerifyKey(public)}, limit=limits.RESULT_BYTES
+            said.envelope.encode(),
+            RESULT_TYPE,
+            {key_id(public): VerifyKey(public)},
+            limit=limits.RESULT_BYTES,
         )
         return decode_result(payload)
 
@@ -165,7 +163,9 @@ def start_agent(data: Path, socket: Path, engine: LabEngine) -> subprocess.Popen
     """Start `hercules-agent run` in the lab's network."""
     words = [sys.executable, "-m", "agent.cli", "run", "--data", str(data), "--bot", f"unix:{socket}"]
     with (data / "log").open("ab") as log:
-        return subprocess.Popen([*engine.prefix, *words], stdin=subprocess.DEVNULL, stderr=log, env=engine.env)
+        return subprocess.Popen(
+            [*engine.prefix, *words], stdin=subprocess.DEVNULL, stderr=log, env=engine.env
+        )
 
 
 def end(agent: subprocess.Popen[bytes]) -> int:
@@ -286,7 +286,9 @@ async def test_bot_of_another_installation_gets_no_hello(engine: LabEngine, tmp_
         await bot.stop()
 
 
-@pytest.mark.parametrize("frame", ["{}", '{"m":"welcome","bot":"x","more":1}', "[" * 100_000, '{"m":"hello"}'])
+@pytest.mark.parametrize(
+    "frame", ["{}", '{"m":"welcome","bot":"x","more":1}', "[" * 100_000, '{"m":"hello"}']
+)
 async def test_message_that_is_none_drops_the_link_and_the_agent_comes_back(
     engine: LabEngine, tmp_path: Path, frame: str
 ) -> None:
