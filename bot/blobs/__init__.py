@@ -1,6 +1,7 @@
 """Large bytes named by their SHA-256: image archives, later backups and bundles. Never in the store."""
 
-from bot.blobs.blobs import Blob, BlobReader, Blobs, Usage
+from bot.blobs.blobs import Blob, Blobs, Usage
+from bot.blobs.reader import BlobReader
 from bot.blobs.refusals import (
     BadDigest,
     BadUpload,

@@ -26,6 +26,7 @@ import structlog
 from msgspec import Meta
 
 from agent.orders import limits
+from bot.blobs.reader import BlobReader, Descriptor
 from bot.blobs.refusals import (
     BadDigest,
     BadUpload,
@@ -66,39 +67,6 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     promised: int
     quota: int
     free: int
-
-
-class _Descriptor:
-    """Closes its file when the last of reader and running threads lets go of it."""
-
-    def __init__(self, path: Path) -> None:
-        self.number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
-
-
-class BlobReader:
-    """An open blob. Reads happen in a thread; closing while one runs is safe."""
-
-    def __init__(self, descriptor: _Descriptor, pool: ThreadPoolExecutor) -> None:
-        self.bytes = os.fstat(descriptor.number).st_size
-        self._descriptor: _Descriptor | None = descriptor
-        self._pool = pool
-
-    async def read(self, offset: int, count: int) -> bytes:
-        """Up to `count` bytes from `offset`. Raises ValueError after `close`, OSError of the disk."""
-        descriptor = self._descriptor
-        if descriptor is None:
-            raise ValueError("this blob was closed")
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool, lambda: os.pread(descriptor.number, count, offset)
-        )
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._descriptor = None
 
 
 class Blobs:
@@ -220,8 +188,11 @@ class Blobs:
                 await self._in_thread(self._files.drop, key)
                 self._forget(key)
                 raise BadDigest(found=digest, declared=upload.sha256)
-            self._stored += await self._in_thread(self._keep, part, digest)
-            await self._in_thread(self._files.write, key, msgspec.structs.replace(upload, digest=digest))
+            new = await self._in_thread(self._keep, part, digest)
+            self._stored += new
+            finished = msgspec.structs.replace(upload, digest=digest)
+            await self._in_thread(self._files.write, key, finished)  # first this, so that a crash repeats
+            await self._in_thread(_seal, part)
             self._forget(key)
         _log.info("upload.finished", person=person, upload=id, blob=digest, bytes=upload.bytes)
         return Blob(sha256=digest, bytes=upload.bytes)
@@ -253,7 +224,7 @@ class Blobs:
         """A reader. Raises NoSuchBlob, also for what is no digest."""
         path = self.path_of(digest)
         try:
-            return BlobReader(await self._in_thread(_Descriptor, path), self._pool)
+            return BlobReader(await self._in_thread(Descriptor, path), self._pool)
         except FileNotFoundError as e:
             raise NoSuchBlob(digest=digest) from e
 
@@ -279,7 +250,8 @@ class Blobs:
             digest = await self._in_thread(sha256_of_file, path)
             if not await self.has(digest):
                 self._check_room(size)
-                self._stored += await self._in_thread(self._copy_in, path, key, digest)
+                new = await self._in_thread(self._copy_in, path, key, digest)
+                self._stored += new
         return Blob(sha256=digest, bytes=size)
 
     async def delete(self, digest: str) -> bool:
@@ -337,11 +309,10 @@ class Blobs:
         return self._locks.setdefault(key, asyncio.Lock())
 
     def _keep(self, part: Path, digest: str) -> int:
-        """Make a complete, synced part the blob `digest`; returns the bytes that are new in the store."""
+        """Make a complete part the blob `digest` too; returns the bytes that are new here."""
         descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
-            os.fchmod(descriptor, 0o400)
             size = os.fstat(descriptor).st_size
         finally:
             os.close(descriptor)
@@ -354,7 +325,6 @@ class Blobs:
         except FileExistsError:
             new = 0
         sync_directory(path.parent)
-        part.unlink()
         return new
 
     def _copy_in(self, path: Path, key: str, digest: str) -> int:
@@ -364,7 +334,9 @@ class Blobs:
             part.chmod(0o600)
             if (found := sha256_of_file(part)) != digest:
                 raise BadDigest(found=found, declared=digest)
-            return self._keep(part, digest)
+            new = self._keep(part, digest)
+            part.chmod(0o400)
+            return new
         finally:
             part.unlink(missing_ok=True)
 
@@ -391,3 +363,10 @@ class Blobs:
 
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+
+
+def _seal(part: Path) -> None:
+    """A part has become a blob: nobody writes it any more, and it has one name."""
+    with suppress(FileNotFoundError):
+        part.chmod(0o400)
+        part.unlink()
