@@ -20,6 +20,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import structlog
 from redis.asyncio import Redis
@@ -37,6 +38,7 @@ log = structlog.get_logger("store")
 ADMIN_USER = "hercules-admin"
 SOCKET_PATH_BYTES = 107  # sun_path of Linux has 108 with the closing zero
 _LOG_BYTES = 10 * 1024 * 1024
+_FULL = ("No space left on device", "Disk quota exceeded", "Short write while writing to the AOF file")
 _SETTINGS = """\
 port 0
 unixsocket {socket}
@@ -106,7 +108,7 @@ class EmbeddedStore:
     @property
     def url(self) -> str:
         """For `Store.connect` and `prepare`."""
-        return f"unix://{self.socket}"
+        return f"unix://{quote(str(self.socket))}"
 
     @property
     def running(self) -> bool:
@@ -247,17 +249,17 @@ class EmbeddedStore:
                     if self._cluster:
                         await self._take_all_slots(client)
                     return True
-                except BusyLoadingError:
-                    until = loop.time() + within_s
-                except AuthenticationError as wrong:
-                    raise UnfitStore(
-                        where=self.socket,
-                        why="it runs with another admin password",
-                        how="Stop the other one, or use the keys that it was started with.",
-                    ) from wrong
-                except (RedisError, OSError):
-                    await asyncio.sleep(0.01)
-                await asyncio.sleep(0.01)
+                except (RedisError, OSError) as not_yet:
+                    told = not_yet.__cause__ or not_yet  # redis-py wraps what the server says on connecting
+                    if isinstance(told, AuthenticationError):
+                        raise UnfitStore(
+                            where=self.socket,
+                            why="it runs with another admin password",
+                            how="Stop the other one, or use the keys that it was started with.",
+                        ) from not_yet
+                    if isinstance(told, BusyLoadingError):
+                        until = loop.time() + within_s
+                await asyncio.sleep(0.02)
         finally:
             await client.aclose()
         return False
@@ -313,7 +315,7 @@ class EmbeddedStore:
             return ""
 
     def _reason(self, tail: str) -> EmbeddedError:
-        if "No space left on device" in tail or "Disk quota exceeded" in tail:
+        if any(words in tail for words in _FULL):
             return self._full(shutil.disk_usage(self.data).free)
         lines = [line for line in tail.splitlines() if " # " in line]
         last = lines[-1].partition(" # ")[2] if lines else "it left no reason in its log"

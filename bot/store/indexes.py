@@ -9,6 +9,8 @@ looks whose it is. Rule 3: everything here can be rebuilt from the shards.
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from bot.store import keys, limits
@@ -17,6 +19,7 @@ from bot.store.errors import Tampered
 from bot.store.wire import Wire
 
 _AT_ONCE = 200
+_SHARDS_AT_ONCE = 64
 
 
 class SessionPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,18 +97,32 @@ class Indexes:
         return SessionPage(ids=[one for one, _ in rows], after=more)
 
     async def everywhere(self, state: str, after: str, limit: int) -> SessionPage:
-        """A page of all sessions, shard by shard."""
+        """A page of all sessions, shard by shard; a page may be short, `after` says whether there is more."""
         begin, _, rest = after.partition(",")
         cursor_id, _, score = rest.partition(",")
+        first = int(begin or 0)
         name = keys.open_sessions if state == "open" else keys.ended_sessions
-        ids: list[str] = []
-        for number in range(int(begin or 0), limits.SHARDS):
-            rows = await self._page(name(number), cursor_id, score or "0", limit - len(ids))
-            ids += [one for one, _ in rows]
-            cursor_id, score = "", ""
-            if len(ids) >= limit:
-                return SessionPage(ids=ids, after=f"{number},{rows[-1][0]},{rows[-1][1]}")
-        return SessionPage(ids=ids)
+        for at in range(first, limits.SHARDS, _SHARDS_AT_ONCE):
+            some = range(at, min(at + _SHARDS_AT_ONCE, limits.SHARDS))
+            pages = await asyncio.gather(
+                *(
+                    self._page(name(n), cursor_id, score or "0", limit)
+                    if n == first
+                    else self._page(name(n), "", "0", limit)
+                    for n in some
+                )
+            )
+            rows = [(n, *row) for n, page in zip(some, pages, strict=True) for row in page]
+            if len(rows) >= limit:
+                return SessionPage(
+                    ids=[row[1] for row in rows[:limit]], after="{},{},{}".format(*rows[limit - 1])
+                )
+            if rows:
+                more = some[-1] + 1
+                return SessionPage(
+                    ids=[row[1] for row in rows], after=f"{more},,0" if more < limits.SHARDS else ""
+                )
+        return SessionPage(ids=[])
 
     async def _page(self, key: str, after: str, score: str, limit: int) -> list[tuple[str, str]]:
         raw = await self._wire.call("sessions", [key], after, score, limit, reads=True)

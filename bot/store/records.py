@@ -19,6 +19,7 @@ from bot.store.parking import Parking
 from bot.store.tags import Tags
 from bot.store.wire import Wire
 
+_AT_ONCE = 64  # shards asked in one go
 _TRIES = 50  # of an unconditional put against others; each try that fails means another one's succeeded
 
 
@@ -86,29 +87,42 @@ class Records:
         return bool(await self._wire.call("delete", names, id))
 
     async def all(self, kind: Kind, *, after: str, limit: int) -> RecordPage:
-        """A page of records, by shard and id."""
+        """A page of records, by shard and id. A page may be short; `after` says whether there is more."""
         shards = list(keys.record_shards(kind))
         begin, _, last = after.partition(":")
         if after:
             shards = [number for number in shards if number >= int(begin)]
         items: list[Record] = []
-        for number in shards:
-            start = f"({last}" if last else "-"
-            last = ""
-            while True:
-                listed = keys.record_ids(kind, number)
-                raw = await self._wire.call("list", [listed], start, limit - len(items), reads=True)
-                ids = [one.decode(errors="replace") for one in raw]
-                for record in await self._wire.gather([self._listed(kind, number, id) for id in ids]):
-                    if isinstance(record, BaseException):
-                        raise record
-                    if record:
-                        items.append(record)
-                if len(items) >= limit:
-                    return RecordPage(items=items, after=f"{number}:{ids[-1]}")
-                if not ids:
-                    break
-                start = f"({ids[-1]}"
+        for at in range(0, len(shards), _AT_ONCE):
+            some = shards[at : at + _AT_ONCE]
+            left = limit - len(items)
+            lists = await self._wire.gather(
+                [
+                    self._wire.call(
+                        "list",
+                        [keys.record_ids(kind, number)],
+                        f"({last}" if last and number == int(begin) else "-",
+                        left,
+                        reads=True,
+                    )
+                    for number in some
+                ]
+            )
+            found: list[tuple[int, str]] = []
+            for number, raw in zip(some, lists, strict=True):
+                if isinstance(raw, Tampered):
+                    await self._parking.park(Tampered(key=keys.types(number), why=raw.why))
+                elif isinstance(raw, BaseException):
+                    raise raw
+                else:
+                    found += [(number, one.decode(errors="replace")) for one in raw]
+            for record in await self._wire.gather([self._listed(kind, *one) for one in found[:left]]):
+                if isinstance(record, BaseException):
+                    raise record
+                if record:
+                    items.append(record)
+            if len(found) >= left:
+                return RecordPage(items=items, after="{}:{}".format(*found[left - 1]))
         return RecordPage(items=items)
 
     async def _listed(self, kind: Kind, number: int, id: str) -> Record | None:

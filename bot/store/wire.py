@@ -109,9 +109,11 @@ async def command(client: Redis | RedisCluster, *words: str, **how: Any) -> Any:
 
 def meaning(error: BaseException, where: str) -> StoreError:
     """Which of our errors a client's error is. `where` is the key, or the address."""
-    text = str(error)
     if isinstance(error, StoreError):
         return error
+    if isinstance(error.__cause__, RedisError):  # on connecting, redis-py wraps the server's answer
+        error = error.__cause__
+    text = str(error).rstrip(".")
     if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
         return StoreFull(why=text)
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
