@@ -44,7 +44,8 @@ def compile_class(cls: type[Chatflow], *, source: str = "", hooks: str = "") -> 
     Raises FlowRefused.
     """
     written = _states_of(cls)
-    name = cls.name or _kebab(cls.__name__)
+    own: Any = cls.name  # a State when the author called one so, which is refused below
+    name = own if isinstance(own, str) and own else _kebab(cls.__name__)
     file = _file_of(cls, source)
     lines = {state: one.line for state, one in written.items()}
     found = [
