@@ -17,7 +17,7 @@ from bot.channels.api_flows import FLOW_CALLS
 from bot.channels.api_routes import BASE, Call, Query, add_calls, openapi
 from bot.channels.problems import problem_of, response_of
 from bot.channels.web_guard import Speaker, body_of, number_in, require_speaker, text_in
-from bot.channels.web_parts import PARTS, Page, Parts, View
+from bot.channels.web_parts import PARTS, Page, Parts, Person, View
 from bot.channels.ws import SESSION_ID, follow
 from bot.engine.refusals import NoSuchSession, Refused
 from bot.people.rights import Right
@@ -47,22 +47,22 @@ async def open_session(request: web.Request, speaker: Speaker) -> web.Response:
     body = await body_of(request, schemas.OpenSession)
     may_open_flow(request.app[PARTS], speaker, body.flow)
     view = await request.app[PARTS].runtime.open(
-        person=speaker.id, id=body.id, flow=body.flow, answers=body.answers, typed=body.typed
+        person=speaker.person, id=body.id, flow=body.flow, answers=body.answers, typed=body.typed
     )
     return json_response(schemas.session_body(view.session), status=201)
 
 
 def may_open_flow(parts: Parts, speaker: Speaker, name: str) -> None:
     """Raise NotAllowed unless the person may open this flow; that there is none is the runtime's to say."""
-    for offered in parts.flows.flows():
-        if offered.flow.name == name:
-            speaker.must_open(offered.flow.risk)
+    for flow in parts.flows.flows():
+        if flow.name == name:
+            speaker.must_open(flow.risk)
 
 
 async def list_sessions(request: web.Request, speaker: Speaker) -> web.Response:
     """List the sessions of whoever asks."""
     page = await request.app[PARTS].runtime.sessions(
-        person=speaker.id,
+        person=speaker.person,
         state=text_in(request, "state") or None,
         after=text_in(request, "after"),
         limit=number_in(request, "limit", default=50, least=1, most=PAGE),
@@ -74,14 +74,14 @@ async def list_sessions(request: web.Request, speaker: Speaker) -> web.Response:
 
 async def get_session(request: web.Request, speaker: Speaker) -> web.Response:
     """Show one session with the question that is open."""
-    view = await request.app[PARTS].runtime.view(person=speaker.id, session_id=session_id_of(request))
+    view = await request.app[PARTS].runtime.view(person=speaker.person, session_id=session_id_of(request))
     return json_response(schemas.session_body(view.session))
 
 
 async def get_entries(request: web.Request, speaker: Speaker) -> web.Response:
     """Read the transcript after an entry, waiting for more when there is none."""
     entries = await request.app[PARTS].runtime.entries(
-        person=speaker.id,
+        person=speaker.person,
         session_id=session_id_of(request),
         after=number_in(request, "after", default=0, least=0, most=10**9),
         wait_s=number_in(request, "wait", default=0, least=0, most=WAIT_S),
@@ -90,44 +90,44 @@ async def get_entries(request: web.Request, speaker: Speaker) -> web.Response:
     return json_response(schemas.EntriesPage(items=list(entries)))
 
 
-def _move(kind: type[Move], act: Callable[[Parts, str, str, Move], Awaitable[View]]) -> Any:
+def _move(kind: type[Move], act: Callable[[Parts, Person, str, Move], Awaitable[View]]) -> Any:
     async def moved(request: web.Request, speaker: Speaker) -> web.Response:
         session_id = session_id_of(request)
         body = await body_of(request, kind)
         parts = request.app[PARTS]
         try:
-            view = await act(parts, speaker.id, session_id, body)
+            view = await act(parts, speaker.person, session_id, body)
         except Refused as refused:
             if refused.http != 409:
                 raise
-            now = await parts.runtime.view(person=speaker.id, session_id=session_id)
+            now = await parts.runtime.view(person=speaker.person, session_id=session_id)
             return response_of(problem_of(refused, schemas.shown_of(now.session)))
         return json_response(schemas.session_body(view.session))
 
     return moved
 
 
-async def act_answer(parts: Parts, person: str, session_id: str, b: schemas.GiveAnswer) -> View:
+async def act_answer(parts: Parts, person: Person, session_id: str, b: schemas.GiveAnswer) -> View:
     """Answer the open prompt."""
     return await parts.runtime.answer(person=person, session_id=session_id, seq=b.seq, id=b.id, value=b.value)
 
 
-async def act_back(parts: Parts, person: str, session_id: str, b: schemas.GoBack) -> View:
+async def act_back(parts: Parts, person: Person, session_id: str, b: schemas.GoBack) -> View:
     """Go back to an earlier prompt."""
     return await parts.runtime.back(person=person, session_id=session_id, seq=b.seq, id=b.id, to=b.to)
 
 
-async def act_change(parts: Parts, person: str, session_id: str, b: schemas.ChangeOne) -> View:
+async def act_change(parts: Parts, person: Person, session_id: str, b: schemas.ChangeOne) -> View:
     """Change one answer from the summary."""
     return await parts.runtime.change(person=person, session_id=session_id, seq=b.seq, id=b.id, to=b.to)
 
 
-async def act_undo(parts: Parts, person: str, session_id: str, b: schemas.Undo) -> View:
+async def act_undo(parts: Parts, person: Person, session_id: str, b: schemas.Undo) -> View:
     """Take back what was done."""
     return await parts.runtime.undo(person=person, session_id=session_id, seq=b.seq, id=b.id)
 
 
-async def act_cancel(parts: Parts, person: str, session_id: str, b: schemas.Cancel) -> View:
+async def act_cancel(parts: Parts, person: Person, session_id: str, b: schemas.Cancel) -> View:
     """End the session."""
     return await parts.runtime.cancel(person=person, session_id=session_id, seq=b.seq, id=b.id)
 
@@ -146,11 +146,16 @@ def _list(
 
 
 def plain(item: Any) -> Any:
-    """A thing of a list as plain data; bytes are left out, no list needs them."""
-    data = msgspec.to_builtins(item)
+    """A thing of a list as plain data, without bytes and without what is sealed."""
+    return _open(msgspec.to_builtins(item, builtin_types=(bytes,)))
+
+
+def _open(data: Any) -> Any:
     if isinstance(data, Mapping):
-        return {name: value for name, value in data.items() if not isinstance(value, bytes)}
-    return data
+        if data.get("sealed"):
+            return {"name": data.get("name", ""), "secret": True}
+        return {name: _open(value) for name, value in data.items() if not isinstance(value, bytes)}
+    return [_open(value) for value in data] if isinstance(data, list | tuple) else data
 
 
 def _move_call(name: str, says: str, body: type, handler: Any) -> Call:
@@ -168,7 +173,7 @@ SESSION_CALLS: tuple[Call, ...] = (
     Call("POST", "/sessions", "Open a session", open_session, body=schemas.OpenSession,
          returns=schemas.SessionBody, status=201, errors=(403, 404, 409, 413, 415, 422)),
     Call("GET", "/sessions", "My sessions, newest first", list_sessions, returns=schemas.SessionsPage,
-         query=(Query("mine", "integer", "1; others' sessions cannot be listed yet"),
+         query=(Query("mine", "integer", "0 lists everybody's, for an owner"),
                 Query("state", "string", "open or ended"), AFTER, LIMIT), errors=(422,)),
     Call("GET", "/sessions/{session}", "One session with its open question", get_session,
          returns=schemas.SessionBody, errors=(404,)),

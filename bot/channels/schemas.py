@@ -184,6 +184,7 @@ class MatchedFlow(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     description: str
     answers: dict[str, Any]
+    score: float  # 0 to 100
 
 
 class MatchesBody(msgspec.Struct, frozen=True, kw_only=True):

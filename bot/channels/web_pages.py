@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,11 +23,12 @@ from bot.channels.web_parts import PARTS, Parts
 from bot.channels.web_render import TEXTS, flow_cards, laid_out, page, shown_data
 from bot.channels.web_sign_in import signed_out_page
 from bot.channels.ws import SESSION_ID
-from bot.engine.form import Flow
+from bot.engine import match
 from bot.engine.refusals import InvalidAnswer, NoSuchSession, Refused
 from bot.engine.session import Entry, Session, Shown
 
 RAIL = 30  # sessions listed beside the conversation
+CLEAR, AHEAD = 85.0, 10.0  # of 100: how well a flow fits to be opened at once, and how far ahead it is
 GOING_ON = 3  # open sessions offered on the start page
 
 
@@ -48,19 +49,27 @@ async def begin(request: web.Request) -> web.StreamResponse:
     parts, text, flow = request.app[PARTS], fields.get("text", "").strip()[:2000], fields.get("flow", "")
     answers = _answers(fields.get("answers", ""))
     if not flow:
-        found = list(parts.flows.match(text)) if text else []
-        if len(found) != 1:
+        found = match.best(parts.flows.flows(), text)
+        meant = clearly_meant(found)
+        if meant is None:
             return await _start_page(request, speaker, text=text, found=found)
-        flow, answers = found[0][0].name, dict(found[0][1])
+        flow, answers = meant.flow.name, dict(meant.answers)
     may_open_flow(parts, speaker, flow)
     view = await parts.runtime.open(
-        person=speaker.id,
+        person=speaker.person,
         id=fields.get("id", "") or new_id(),
         flow=flow,
         answers=answers,
         typed=fields.get("typed", text),
     )
     raise web.HTTPSeeOther(f"/s/{view.session.id}")
+
+
+def clearly_meant(found: Sequence[match.Match]) -> match.Match | None:
+    """The one flow that was meant: it fits well, and no other nearly as well."""
+    if not found or found[0].score < CLEAR:
+        return None
+    return None if len(found) > 1 and found[1].score > found[0].score - AHEAD else found[0]
 
 
 def _answers(text: str) -> dict[str, Any]:
@@ -73,12 +82,12 @@ def _answers(text: str) -> dict[str, Any]:
 
 
 async def _start_page(
-    request: web.Request, speaker: Speaker, *, text: str, found: list[tuple[Flow, Mapping[str, Any]]] | None
+    request: web.Request, speaker: Speaker, *, text: str, found: Sequence[match.Match] | None
 ) -> web.Response:
     parts = request.app[PARTS]
     sessions = await _rail(parts, speaker)
-    flows = [f for f, _ in found] if found else [ready.flow for ready in parts.flows.flows()]
-    filled = [dict(answers) for _, answers in found] if found else [{} for _ in flows]
+    flows = [m.flow for m in found] if found else list(parts.flows.flows())
+    filled = [dict(m.answers) for m in found] if found else [{} for _ in flows]
     cards = [
         {**card, "id": new_id(), "answers": msgspec.json.encode(answers).decode()}
         for card, answers in zip(flow_cards(flows), filled, strict=True)
@@ -107,14 +116,14 @@ async def answer(request: web.Request) -> web.StreamResponse:
     """Take an answer from a form; what does not fit is said beside the field, with what was typed kept."""
     speaker, session_id, fields = await _form(request)
     runtime = request.app[PARTS].runtime
-    shown = (await runtime.view(person=speaker.id, session_id=session_id)).session.shown
+    shown = (await runtime.view(person=speaker.person, session_id=session_id)).session.shown
     seq, call_id = _seq(fields), fields.get("id", "")
     if shown is None or shown.seq != seq:
         raise web.HTTPSeeOther(f"/s/{session_id}#ask")
     value: Any = None
     try:
         value = value_of(shown, fields)
-        await runtime.answer(person=speaker.id, session_id=session_id, seq=seq, id=call_id, value=value)
+        await runtime.answer(person=speaker.person, session_id=session_id, seq=seq, id=call_id, value=value)
     except InvalidAnswer as refused:
         typed = value if value is not None else fields.get("value")
         return await _session_page(request, speaker, error=refused, typed=typed)
@@ -148,9 +157,12 @@ async def move(request: web.Request) -> web.StreamResponse:
 async def _ask_to_cancel(
     request: web.Request, speaker: Speaker, session_id: str, fields: Mapping[str, str]
 ) -> web.Response:
-    view = await request.app[PARTS].runtime.view(person=speaker.id, session_id=session_id)
+    view = await request.app[PARTS].runtime.view(person=speaker.person, session_id=session_id)
     undoes = schemas.undoes_of(view.session)
-    says = [TEXTS("cancel_undoes"), *undoes] if undoes else [TEXTS("cancel_nothing")]
+    shown = view.session.shown
+    says = [TEXTS("cancel_undoes_some" if shown and shown.can_undo else "cancel_nothing")]
+    if undoes:
+        says = [TEXTS("cancel_undoes"), *undoes]
     return page(
         "plain.html",
         title=TEXTS("cancel_title"),
@@ -187,7 +199,7 @@ async def _session_page(
     request: web.Request, speaker: Speaker, *, error: Refused | None = None, typed: Any = None
 ) -> web.Response:
     parts, session_id = request.app[PARTS], _session_id(request)
-    session = (await parts.runtime.view(person=speaker.id, session_id=session_id)).session
+    session = (await parts.runtime.view(person=speaker.person, session_id=session_id)).session
     entries = await _all_entries(parts, speaker, session_id)
     shown = schemas.shown_of(session)
     return page(
@@ -208,7 +220,7 @@ async def _all_entries(parts: Parts, speaker: Speaker, session_id: str) -> list[
     found: list[Entry] = []
     while True:
         more = await parts.runtime.entries(
-            person=speaker.id, session_id=session_id, after=found[-1].n if found else 0, limit=500
+            person=speaker.person, session_id=session_id, after=found[-1].n if found else 0, limit=500
         )
         found += more
         if len(more) < 500:
@@ -244,7 +256,7 @@ def _offers(entries: list[Entry]) -> list[dict[str, str]]:
 
 
 async def _rail(parts: Parts, speaker: Speaker) -> list[dict[str, Any]]:
-    found = await parts.runtime.sessions(person=speaker.id, limit=RAIL)
+    found = await parts.runtime.sessions(person=speaker.person, limit=RAIL)
     return [clean_data(msgspec.to_builtins(schemas.summary_of(s))) for s in found.items]
 
 

@@ -1,10 +1,10 @@
 """One session over a WebSocket: entries each exactly once and in order, the open prompt, progress.
 
-Rule 1: what is sent comes from the store, by `n`; an update of the runtime is only a hint to read again, so
-that a lost, doubled or late hint changes nothing. Rule 2: at most one batch of entries waits for a slow
-client; one that takes nothing for `SEND_WITHIN_S` is let go and resumes by `n`. Rule 3: the sign-in is
-checked again every `RECHECK_S`, so that signing out reaches open sockets. Frames: `bot.channels.schemas`;
-examples: docs/api.md (tests/channels/test_frames.py sends every one).
+Rule 1: the runtime's updates are pulled, one at a time, as fast as the client takes frames: nothing piles up
+here. A client that takes nothing for `SEND_WITHIN_S` is let go and resumes by `n`. Rule 2: a frame that can
+be read is answered, `accepted` or `refused` with its id; one that cannot ends the line. Rule 3: the sign-in
+is checked again every `RECHECK_S`, so that signing out reaches open sockets.
+Frames: `bot.channels.schemas`; examples: docs/api.md (tests/channels/test_frames.py sends every one).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import asyncio
 import contextlib
 import re
 import weakref
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
+from agent.orders.results import Progress
 from bot.channels import schemas
 from bot.channels.problems import Broken, BrokenBody, WrongFields, fields_of, problem_of
 from bot.channels.web_clean import clean_data
@@ -32,7 +32,7 @@ from bot.channels.web_guard import (
     speaker_of,
     text_in,
 )
-from bot.channels.web_parts import PARTS, Parts, Update, View
+from bot.channels.web_parts import PARTS, Parts, View
 from bot.engine.refusals import Gone, NoSuchSession, Refused, Spoken
 from bot.engine.session import Session
 
@@ -42,7 +42,6 @@ HELLO_WITHIN_S = 10
 SEND_WITHIN_S = 20  # a phone in a tunnel; after that it resumes by itself
 HEARTBEAT_S = 25  # below the 30 s at which many proxies cut a silent connection
 RECHECK_S = 30
-BATCH = 200
 SESSION_ID = re.compile(r"^s-[0-9a-v]{16}$")
 CLOSE_WORDS = {
     "restarting": WSCloseCode.SERVICE_RESTART,
@@ -64,11 +63,9 @@ class Line:
         self._speaker = speaker
         self._session_id = session_id
         self._ws = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=BODY_BYTES, compress=False)
-        self._sent = 0  # the last entry that was sent
+        self._after = 0  # the last entry that the client has
         self._stands: schemas.PromptFrame | None = None  # what the client was told last
-        self._dirty = asyncio.Event()
-        self._progress: dict[str, dict[str, Any]] = {}  # the newest of each order only
-        self._ending = ""
+        self._ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> web.WebSocketResponse:
         """Serve the socket until either side ends it."""
@@ -84,19 +81,15 @@ class Line:
 
     def end(self, reason: str) -> None:
         """Have the line say goodbye (the bot stops)."""
-        self._ending = reason
-        self._dirty.set()
+        if not self._ending.done():
+            self._ending.set_result(reason)
 
     async def _served(self) -> str:
         reason = "closed"
         try:
             await self._take_hello()
-            async with self._parts.runtime.watch(self._session_id) as updates, asyncio.TaskGroup() as tasks:
-                jobs = [
-                    tasks.create_task(self._listen(updates)),
-                    tasks.create_task(self._send_what_is_new()),
-                    tasks.create_task(self._recheck()),
-                ]
+            async with asyncio.TaskGroup() as tasks:
+                jobs = [tasks.create_task(job) for job in (self._tell(), self._recheck(), self._await_end())]
                 await self._take_frames()
                 for job in jobs:
                     job.cancel()
@@ -125,8 +118,7 @@ class Line:
                 require_csrf(self._speaker.sign_in, frame.csrf)
             except Refused:
                 raise Bye("wrong_csrf") from None
-        self._sent = frame.after
-        self._dirty.set()
+        self._after = frame.after
 
     def _frame_of(self, text: str) -> schemas.ClientFrame:
         try:
@@ -163,11 +155,10 @@ class Line:
             await self._refuse(frame.id, Broken(request=frame.id))
         else:
             await self._send(schemas.AcceptedFrame(id=frame.id, seq=frame.seq))
-            self._dirty.set()
 
     async def _act(self, frame: Any) -> View:
         at: dict[str, Any] = {
-            "person": self._speaker.id,
+            "person": self._speaker.person,
             "session_id": self._session_id,
             "seq": frame.seq,
             "id": frame.id,
@@ -186,44 +177,27 @@ class Line:
                 return await runtime.cancel(**at)
 
     async def _refuse(self, call_id: str, refused: Spoken) -> None:
-        now = await self._session()
-        shown = schemas.shown_of(now)
+        view = await self._parts.runtime.view(person=self._speaker.person, session_id=self._session_id)
+        shown = schemas.shown_of(view.session)
         await self._send(schemas.RefusedFrame(id=call_id, problem=problem_of(refused), prompt=shown))
-        self._dirty.set()
 
-    async def _listen(self, updates: AsyncIterator[Update]) -> None:
-        async for update in updates:
-            if update.kind == "progress":
-                body = msgspec.to_builtins(update.body)
-                self._progress[str(body.get("order", ""))] = body
-            self._dirty.set()
+    async def _tell(self) -> None:
+        async with self._parts.runtime.watch(self._session_id, after=self._after) as updates:
+            async for update in updates:
+                match update.body:
+                    case Session():
+                        await self._send_prompt(update.body)
+                    case Progress():
+                        await self._send(progress_frame(update.body))
+                    case _ if update.body.n > self._after:
+                        self._after = update.body.n
+                        await self._send(schemas.entry_frame(update.body))
+                    case _:
+                        log.warning("ws.repeated", session=self._session_id, n=update.body.n)
         raise Bye("gone")  # the runtime stopped telling; the client comes again
 
-    async def _send_what_is_new(self) -> None:
-        while True:
-            await self._dirty.wait()
-            self._dirty.clear()
-            if self._ending:
-                raise Bye(self._ending)
-            # the session first: entries read after it are at least as new, so no prompt outruns its entries
-            session = await self._session()
-            await self._send_entries()
-            await self._send_prompt(session)
-            waiting, self._progress = self._progress, {}
-            for body in waiting.values():
-                await self._send(_progress_frame(body))
-
-    async def _send_entries(self) -> None:
-        while True:
-            entries = await self._parts.runtime.entries(
-                person=self._speaker.id, session_id=self._session_id, after=self._sent, limit=BATCH
-            )
-            for entry in entries:
-                if entry.n > self._sent:
-                    await self._send(schemas.entry_frame(entry))
-                    self._sent = entry.n
-            if len(entries) < BATCH:
-                return
+    async def _await_end(self) -> None:
+        raise Bye(await self._ending)
 
     async def _send_prompt(self, session: Session) -> None:
         frame = schemas.prompt_frame(session)
@@ -240,10 +214,6 @@ class Line:
             await asyncio.sleep(RECHECK_S)
             if await speaker_of(self._request) is None:
                 raise Bye("signed_out")
-
-    async def _session(self) -> Session:
-        view = await self._parts.runtime.view(person=self._speaker.id, session_id=self._session_id)
-        return view.session
 
     async def _send(self, frame: Any) -> None:
         text = msgspec.json.encode(clean_data(msgspec.to_builtins(frame))).decode()
@@ -288,9 +258,10 @@ def _same_question(before: schemas.PromptFrame, now: schemas.PromptFrame) -> boo
     return (before.prompt is not None, before.seq, before.status) == (True, now.seq, now.status)
 
 
-def _progress_frame(body: dict[str, Any]) -> schemas.ProgressFrame:
+def progress_frame(progress: Progress) -> schemas.ProgressFrame:
+    """How far a change is, as a frame."""
     names = schemas.ProgressFrame.__struct_fields__
-    return msgspec.convert({name: body[name] for name in names if name in body}, schemas.ProgressFrame)
+    return schemas.ProgressFrame(**{name: getattr(progress, name) for name in names})
 
 
 LINES: web.AppKey[weakref.WeakSet[Line]] = web.AppKey("lines")
@@ -305,7 +276,7 @@ async def follow(request: web.Request, speaker: Speaker) -> web.StreamResponse:
         raise WrongFields([{"field": "Upgrade", "says": "This address speaks WebSocket only."}])
     if not SESSION_ID.fullmatch(session_id):
         raise NoSuchSession()
-    await request.app[PARTS].runtime.view(person=speaker.id, session_id=session_id)
+    await request.app[PARTS].runtime.view(person=speaker.person, session_id=session_id)
     line = Line(request, speaker, session_id)
     request.app[LINES].add(line)
     return await line.run()

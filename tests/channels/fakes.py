@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import jsonschema
 import msgspec
 
 from bot.channels.web_parts import Parts, Settings
+from bot.channels.web_parts import Person as Who
 from bot.engine import form
 from bot.engine.ids import derived
 from bot.engine.refusals import (
@@ -35,7 +37,7 @@ INSTALLATION = "i-0123456789abcdef"
 COOKIE = "cookie-of-ada"
 CSRF = "csrf-of-ada"
 TOKEN = "hct_ada"
-NOW_MS = 1_790_000_000_000
+NOW_MS = int(time.time() * 1000) - 60_000
 
 
 def words(text: str) -> Tree:
@@ -125,20 +127,20 @@ class FakeRuntime:
         self.long_change = False
 
     async def open(
-        self, *, person: str, id: str, flow: str, answers: Mapping[str, Any] = {}, typed: str = ""
+        self, *, person: Who, id: str, flow: str, answers: Mapping[str, Any] | None = None, typed: str = ""
     ) -> FakeView:
         if flow not in FLOWS:
             raise NoSuchFlow(flow=flow)
-        session_id = derived("s", person, id)
+        session_id = derived("s", person.id, id)
         if session_id in self.running:
             known = self.running[session_id]
-            if known.seen["open"][0] != (flow, dict(answers)):
+            if known.seen["open"][0] != (flow, dict(answers or {})):
                 raise IdReused(id=id)
             return FakeView(known.session, repeated=True)
         session = Session(
             id=session_id,
             version=1,
-            person=person,
+            person=person.id,
             flow=flow,
             flow_version="0" * 64,
             title=FLOWS[flow].flow.title,
@@ -147,13 +149,13 @@ class FakeRuntime:
             stack=(),
         )
         running = Running(session)
-        running.seen["open"] = ((flow, dict(answers)), session)
+        running.seen["open"] = ((flow, dict(answers or {})), session)
         self.running[session_id] = running
         self.say(running, Entry(n=0, at_ms=0, kind="said", text=words("Hello. Let us begin.")))
         self._ask(running)
         return FakeView(running.session)
 
-    async def answer(self, *, person: str, session_id: str, seq: int, id: str, value: Any) -> FakeView:
+    async def answer(self, *, person: Who, session_id: str, seq: int, id: str, value: Any) -> FakeView:
         running = self._find(person, session_id)
         if (repeat := self._repeated(running, id, (seq, value))) is not None:
             return repeat
@@ -162,7 +164,7 @@ class FakeRuntime:
         if errors:
             raise InvalidAnswer([{"field": "", "says": e.message.replace("'", "“")} for e in errors])
         spoken = "••••••" if shown.kind == "secret" else str(value)
-        self.say(running, Entry(n=0, at_ms=0, kind="answered", who=person, seq=seq, label=shown.name,
+        self.say(running, Entry(n=0, at_ms=0, kind="answered", who=person.id, seq=seq, label=shown.name,
                                 text=words(spoken)))  # fmt: skip
         running.answers[shown.name] = value
         running.at += 1
@@ -173,7 +175,7 @@ class FakeRuntime:
         return self._keep(running, id, (seq, value))
 
     async def back(
-        self, *, person: str, session_id: str, seq: int, id: str, to: int | None = None
+        self, *, person: Who, session_id: str, seq: int, id: str, to: int | None = None
     ) -> FakeView:
         running = self._find(person, session_id)
         if (repeat := self._repeated(running, id, ("back", seq, to))) is not None:
@@ -186,7 +188,7 @@ class FakeRuntime:
         self._ask(running)
         return self._keep(running, id, ("back", seq, to))
 
-    async def change(self, *, person: str, session_id: str, seq: int, id: str, to: str) -> FakeView:
+    async def change(self, *, person: Who, session_id: str, seq: int, id: str, to: str) -> FakeView:
         running = self._find(person, session_id)
         self._open(running, seq)
         running.at = next(i for i, p in enumerate(self.prompts) if p.name == to)
@@ -194,23 +196,23 @@ class FakeRuntime:
         self._ask(running)
         return self._keep(running, id, ("change", seq, to))
 
-    async def undo(self, *, person: str, session_id: str, seq: int, id: str) -> FakeView:
+    async def undo(self, *, person: Who, session_id: str, seq: int, id: str) -> FakeView:
         running = self._find(person, session_id)
         self._open(running, seq)
         return self._keep(running, id, ("undo", seq))
 
-    async def cancel(self, *, person: str, session_id: str, seq: int, id: str) -> FakeView:
+    async def cancel(self, *, person: Who, session_id: str, seq: int, id: str) -> FakeView:
         running = self._find(person, session_id)
         self._open(running, seq)
         self.say(running, Entry(n=0, at_ms=0, kind="cancelled"))
         self._end(running, "cancelled", "Nothing was changed.")
         return self._keep(running, id, ("cancel", seq))
 
-    async def view(self, *, person: str, session_id: str) -> FakeView:
+    async def view(self, *, person: Who, session_id: str) -> FakeView:
         return FakeView(self._find(person, session_id).session)
 
     async def entries(
-        self, *, person: str, session_id: str, after: int, wait_s: float = 0, limit: int = 500
+        self, *, person: Who, session_id: str, after: int = 0, wait_s: float = 0, limit: int = 500
     ) -> list[Entry]:
         running = self._find(person, session_id)
         found = [e for e in running.entries if e.n > after][:limit]
@@ -225,25 +227,42 @@ class FakeRuntime:
         return found
 
     async def sessions(
-        self, *, person: str, state: str | None = None, after: str = "", limit: int = 50
+        self,
+        *,
+        person: Who,
+        state: str | None = None,
+        after: str = "",
+        limit: int = 50,
+        everyone: bool = False,
     ) -> FakePage:
-        mine = [r.session for r in self.running.values() if r.session.person == person]
+        mine = [r.session for r in self.running.values() if r.session.person == person.id]
         return FakePage([s for s in reversed(mine) if state in (None, s.status)][:limit])
 
     @asynccontextmanager
-    async def watch(self, session_id: str) -> AsyncIterator[AsyncIterator[FakeUpdate]]:
+    async def watch(
+        self, session_id: str, *, after: int | None = None
+    ) -> AsyncIterator[AsyncIterator[FakeUpdate]]:
         queue: asyncio.Queue[FakeUpdate] = asyncio.Queue()
-        listeners = self.running[session_id].listeners
-        listeners.add(queue)
+        running = self.running[session_id]
+        running.listeners.add(queue)
+        queue.put_nowait(FakeUpdate("prompt"))
 
         async def updates() -> AsyncIterator[FakeUpdate]:
+            n = len(running.entries) if after is None else after
             while True:
-                yield await queue.get()
+                hint = await queue.get()
+                if hint.kind == "progress":
+                    yield hint
+                    continue
+                for entry in running.entries[n:]:
+                    yield FakeUpdate("entry", entry)
+                n = max(n, len(running.entries))
+                yield FakeUpdate("prompt", running.session)
 
         try:
             yield updates()
         finally:
-            listeners.discard(queue)
+            running.listeners.discard(queue)
 
     # what tests do from outside
 
@@ -263,11 +282,11 @@ class FakeRuntime:
         assert running.session.shown is not None
         self._set(running, shown=msgspec.structs.replace(running.session.shown, **more))
 
-    def _find(self, person: str, session_id: str) -> Running:
+    def _find(self, person: Who, session_id: str) -> Running:
         if self.broken is not None:
             raise self.broken
         running = self.running.get(session_id)
-        if running is None or running.session.person != person:
+        if running is None or running.session.person != person.id:
             raise NoSuchSession()
         return running
 
@@ -292,7 +311,7 @@ class FakeRuntime:
         running.session = msgspec.structs.replace(
             running.session, version=running.session.version + 1, **more
         )
-        self.hint(running, "entry")
+        self.hint(running, "prompt")
 
     def _ask(self, running: Running) -> None:
         seq = running.session.seq + 1
@@ -341,31 +360,39 @@ class FakeOffered:
     version: str = "0" * 64
 
 
-def flow(name: str, title: str, description: str, risk: form.Risk) -> FakeOffered:
+def flow(name: str, title: str, description: str, risk: form.Risk, *says: str) -> FakeOffered:
     """A flow that ends at once; the scripted runtime asks its own questions."""
     ask = form.Ask(prompt=form.Text(label="Name?"), as_="name", then="end")
     states: dict[str, form.State] = {"name": ask, "end": form.End(text="Done.")}
     return FakeOffered(
-        form.Flow(name=name, title=title, description=description, risk=risk, start="name", states=states)
+        form.Flow(
+            name=name, title=title, description=description, risk=risk, start="name", states=states, says=says
+        )
     )
 
 
 FLOWS = {
-    "deploy": flow("deploy", "Deploy a container", "Run something new and see it healthy.", "changes"),
-    "running": flow("running", "What is running here", "Look at what runs, its log and its health.", "reads"),
+    "deploy": flow(
+        "deploy", "Deploy a container", "Run something new and see it healthy.", "changes", "run {name}"
+    ),
+    "running": flow(
+        "running",
+        "What is running here",
+        "Look at what runs, its log and its health.",
+        "reads",
+        "what is running",
+    ),
 }
 
 
 class FakeFlows:
-    """Two flows; `deploy` for what sounds like it, both for "both", none for the rest."""
+    """Two flows."""
 
-    def flows(self) -> list[FakeOffered]:
-        return list(FLOWS.values())
+    def flows(self) -> list[form.Flow]:
+        return [offered.flow for offered in FLOWS.values()]
 
-    def match(self, text: str) -> list[tuple[form.Flow, Mapping[str, Any]]]:
-        if "both" in text:
-            return [(f.flow, {}) for f in FLOWS.values()]
-        return [(FLOWS["deploy"].flow, {"name": "web"})] if "run" in text else []
+    def current(self, name: str) -> FakeOffered:
+        return FLOWS[name]
 
 
 @dataclass

@@ -32,14 +32,15 @@ export function sure({ title, lead, list, yes, no }) {
   });
 }
 
-export const sureToCancel = (undoes) =>
+// `may`: something was done that can be taken back, even if it is not known here what.
+export const sureToCancel = (undoes, may) =>
   sure({
     title: t("cancel_title"),
-    lead: t(undoes.length ? "cancel_undoes" : "cancel_nothing"),
+    lead: t(undoes.length ? "cancel_undoes" : may ? "cancel_undoes_some" : "cancel_nothing"),
     list: undoes,
     yes: t("cancel_yes"),
     no: t("cancel_no"),
   });
 
 export const sureToUndo = (undoes) =>
-  sure({ title: t("undo_title"), lead: t("cancel_undoes"), list: undoes, yes: t("undo_yes"), no: t("cancel_no") });
+  sure({ title: t("undo_title"), lead: t(undoes.length ? "cancel_undoes" : "cancel_undoes_some"), list: undoes, yes: t("undo_yes"), no: t("cancel_no") });

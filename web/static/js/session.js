@@ -141,7 +141,7 @@ export class LiveSession {
     const { submitter } = event;
     const seq = Number(form.dataset.seq);
     const move = submitter?.dataset.move;
-    if (move === "cancel" && !(await sureToCancel(this.undoes))) return;
+    if (move === "cancel" && !(await sureToCancel(this.undoes, Boolean(find("[data-move=undo]", form))))) return;
     if (move === "undo" && !(await sureToUndo(this.undoes))) return;
     const id = form.sent ? newId() : form.elements.id.value;
     let frame;

@@ -14,7 +14,7 @@ export class Working {
     this.says = el("div", { class: "working-says" }, ...says);
     this.step = el("span");
     this.elapsed = el("span", { "aria-hidden": "true" });
-    this.bar = el("progress", { "aria-label": t("working"), hidden: true });
+    this.bar = el("progress", { "aria-label": t("working"), hidden: waiting?.kind === "timer" });
     const line = el("div", { class: "working-line" }, this.step, this.elapsed);
     this.node =
       node ??
@@ -34,7 +34,6 @@ export class Working {
   progress({ says, done, total, unit }) {
     const amount = (n) => (unit === "bytes" ? size(n) : `${n} ${unit}`.trim());
     this.step.textContent = total > 0 ? `${says} ${amount(done)} / ${amount(total)}` : says;
-    this.bar.hidden = false;
     if (total > 0) {
       this.bar.max = total;
       this.bar.value = Math.min(done, total);
