@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from agent.orders import (
     ContainerFact,
     DeploymentFact,
@@ -36,10 +38,15 @@ def container_options(
     *,
     node: str,
     names: dict[str, str],
+    references: dict[str, str] | None = None,
     state: str = "",
     made: str = "",
 ) -> list[Option]:
-    """Containers of a node; ours first, then running ones. `names`: names of deployments by id."""
+    """Containers of a node; ours first, then running ones.
+
+    `names` and `references`: names of deployments and of their images by deployment id; the engine itself
+    knows only the id of the image that ours were made from.
+    """
     chosen = [
         c
         for c in facts
@@ -47,7 +54,9 @@ def container_options(
     ]
     chosen.sort(key=lambda c: (not c.deployment, c.state != "running", c.name))
     taken = set(names.values())
-    return [_container(c, node, names, taken) for c in chosen[:OPTIONS]]
+    images = references or {}
+    readable = (msgspec.structs.replace(c, image=images.get(c.deployment, c.image)) for c in chosen[:OPTIONS])
+    return [_container(c, node, names, taken) for c in readable]
 
 
 def _container(c: ContainerFact, node: str, names: dict[str, str], taken: set[str]) -> Option:

@@ -206,10 +206,17 @@ class Fleet:
         match effect.fact:
             case "containers":
                 said = await self._ask_node(node, GetFacts(want=("containers",)), timeout_s)
-                names = {r.id: r.name for r in await self._deployments.all() if r.is_alive}
+                alive = [r for r in await self._deployments.all() if r.is_alive]
+                names = {r.id: r.name for r in alive}
+                images = {r.id: r.revision.image.reference for r in alive if r.revision}
                 made = str(effect.args.get("made", ""))
                 options = shapes.container_options(
-                    said.containers or (), node=node, names=names, state=state, made=made
+                    said.containers or (),
+                    node=node,
+                    names=names,
+                    references=images,
+                    state=state,
+                    made=made,
                 )
                 return {"options": options}
             case "deployments":
