@@ -40,6 +40,7 @@ CADDYFILE = f"""\
 			level_format upper
 		}}
 		level WARN
+		exclude tls admin
 	}}
 	servers {{
 		protocols h1
@@ -145,9 +146,9 @@ def _config(diff: str, version: str, architecture: str) -> dict[str, Any]:
             # no writable home anywhere: Caddy is told one that is not there, and needs none
             "Env": [
                 "PATH=/",
-                "HOME=/nowhere",
-                "XDG_DATA_HOME=/nowhere",
-                "XDG_CONFIG_HOME=/nowhere",
+                "HOME=/no-home",
+                "XDG_DATA_HOME=/no-home",
+                "XDG_CONFIG_HOME=/no-home",
                 "GOMAXPROCS=2",
             ],
             "Entrypoint": ["/caddy"],
@@ -159,6 +160,7 @@ def _config(diff: str, version: str, architecture: str) -> dict[str, Any]:
                 "Interval": CHECK_EVERY_S * _NS,
                 "Timeout": 5 * _NS,
                 "StartPeriod": 10 * _NS,
+                "StartInterval": _NS // 2,  # engines before 25 do not know it
                 "Retries": 3,
             },
         },

@@ -41,7 +41,6 @@ class Conversation:
         self._asker = asker
         self._covers = {"yes": yes or yes_destroy, "yes_destroy": yes_destroy}
         self._failed = ""  # what the last order said, if it failed: then a question is about a failure
-        self._used: set[str] = set()
         self._asking: asyncio.Task[None] | None = None
         self._asked = 0
         self._ended_early: int | None = None
@@ -113,14 +112,22 @@ class Conversation:
         if shown["seq"] == self._asked:
             return None
         self._asked = shown["seq"]
-        if self._is_covered(shown):
-            await self.wire.act(session_id, "answers", shown["seq"], value=True)
+        if (value := self._ready_answer(shown)) is not None:
+            await self.wire.act(session_id, "answers", shown["seq"], value=value)
             return None
         await self._end_early(session_id, shown)
         return None
 
     def _is_covered(self, shown: Mapping[str, Any]) -> bool:
         return shown["kind"] == "confirm" and self._covers[COVERED.get(shown["risk"], "yes_destroy")]
+
+    def _ready_answer(self, shown: Mapping[str, Any]) -> Any:
+        """What a script says where nothing was given: its yes, and with it what the flow proposes."""
+        if shown["kind"] == "confirm":
+            return True if self._is_covered(shown) else None
+        if not self._covers["yes"] or shown["name"] in self._given or self._failed or shown["problem"]:
+            return None
+        return shown["default"]
 
     async def _end_early(self, session_id: str, shown: Mapping[str, Any]) -> None:
         """Nobody can be asked: say what is missing, and cancel so that nothing half done stays."""

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text as RichText
 
+from agent.orders import READING
 from bot.engine import text as tree_of
 
 QUIET = frozenset({"asked"})  # a prompt is shown when it is open, not when it was asked
@@ -37,6 +38,8 @@ class Show:
         """Show one entry of the transcript."""
         if entry["kind"] in QUIET or (entry["kind"] == "answered" and self.lively):
             return
+        if entry.get("verb") in READING and entry.get("outcome") in ("", "done"):
+            return  # looking something up is not worth a line
         self.no_progress()
         text = to_text(entry.get("text", ()))
         if entry["kind"] == "answered":

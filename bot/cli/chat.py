@@ -21,7 +21,7 @@ from bot.engine.refusals import Spoken
     metavar="NAME=VALUE",
     help="Answer a question beforehand; NAME=@FILE reads a file, @env:VAR a variable, @- standard input.",
 )
-@click.option("--yes", is_flag=True, help="Say yes to what changes or disturbs.")
+@click.option("--yes", is_flag=True, help="Say yes to what changes or disturbs, and take what is proposed.")
 @click.option("--yes-destroy", is_flag=True, help="Say yes to what destroys, too.")
 @json_option
 @data_option

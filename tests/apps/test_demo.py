@@ -93,6 +93,7 @@ def test_its_log_shows_who_asked_for_what_and_not_its_own_health_checks(
     log = strict.logs().decode()
     assert "/load" not in log
     assert "\x1b" not in log
+    assert "ERROR" not in log
 
 
 def test_the_check_asks_the_served_port_and_fails_when_nothing_answers_there(

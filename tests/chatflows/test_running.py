@@ -68,7 +68,8 @@ def test_its_log_is_shown_and_the_question_comes_again() -> None:
     play = Play("running", facts(OURS), container="hello", action="logs")
     play.done("container.logs", lines=["one", "**two**"], cut=False)
     assert "one\n**two**" in play.said()
-    assert play.asked == "action"
+    assert (play.asked, play.shown.default) == ("after_log", "nothing")
+    assert play.answer("it").asked == "action"
 
 
 def test_an_empty_log_is_said() -> None:

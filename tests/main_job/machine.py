@@ -50,7 +50,7 @@ class Machine:
         self.out.unlink(missing_ok=True)
         with self.out.open("wb") as out:
             self._up = subprocess.Popen(
-                [*self.engine.prefix, sys.executable, "-P", "-m", "bot", "--data", str(self.data), "up", *more],
+                self._words("up", *more),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -59,7 +59,8 @@ class Machine:
                 start_new_session=True,
             )
         up = self._up
-        assert wait_until(lambda: up.poll() is not None or "Ctrl-C" in self.said(), READY_WITHIN_S), self.all_logs()
+        came = wait_until(lambda: up.poll() is not None or "Ctrl-C" in self.said(), READY_WITHIN_S)
+        assert came, self.all_logs()
         assert up.poll() is None, self.all_logs()
         return re.findall(r"http://localhost:\d+/in/\S+", self.said())[-1]
 
@@ -112,16 +113,16 @@ class Machine:
         """Kill -9 the bot, the agent or the store; the supervisor starts it again."""
         self.process(name).signal(signal.SIGKILL)
 
-    def cli(self, *words: str, within_s: float = 120, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    def cli(self, *words: str, within_s: float = 120, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run `hercules` inside."""
         return subprocess.run(
-            [*self.engine.prefix, sys.executable, "-P", "-m", "bot", "--data", str(self.data), *words],
+            self._words(*words),
             text=True,
             capture_output=True,
             timeout=within_s,
             env=self.env,
             cwd="/",
-            **({"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}),
+            input=stdin,
         )
 
     def chat(self, flow: str, *flags: str, **given: Any) -> subprocess.CompletedProcess[str]:
@@ -145,11 +146,15 @@ class Machine:
 
     def containers(self) -> list[str]:
         """Names of the containers on the engine, running or not."""
-        return sorted(str(c.name) for c in self.engine.client().containers.list(all=True, ignore_removed=True))
+        found = self.engine.client().containers.list(all=True, ignore_removed=True)
+        return sorted(str(c.name) for c in found)
 
     def memory(self) -> dict[str, int]:
         """Resident kilobytes by process."""
         return {n: _resident_kb(self.process(n).pid) for n in ("bot", "agent", "store")}
+
+    def _words(self, *words: str) -> list[str]:
+        return [*self.engine.prefix, sys.executable, "-P", "-m", "bot", "--data", str(self.data), *words]
 
     def _call(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         record = place.read(self.settings)

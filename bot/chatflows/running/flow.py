@@ -59,9 +59,22 @@ class Running(Chatflow):
     log_shown = Say(
         f"The last lines of {_IT}{{{{ ' (cut)' if log.cut else '' }}}}:"
         "\n\n```\n{{ log.lines | lines }}\n```",
-        then="action",
+        then="after_log",
     )
-    log_empty = Say(f"{_IT} has written nothing yet.", then="action")
+    log_empty = Say(f"{_IT} has written nothing yet.", then="after_log")
+    after_log = Ask(
+        Pick(
+            "What now?",
+            options={
+                "nothing": "Nothing more",
+                "again": "Read the log again",
+                "it": "Do something with it",
+                "other": "Look at something else",
+            },
+            default="nothing",
+        ),
+        then={"nothing": "end", "again": "reading", "it": "action", "other": "which"},
+    )
 
     sure_restart = Ask(
         Confirm(f"Restart {_IT}? It is away for a moment.", yes="Restart it"),
