@@ -36,20 +36,27 @@ class Storage:
             installation=INSTALLATION,
         )
 
-    async def key_of(self, kind: str, id: str) -> str:
-        """The key under which a record lies."""
-        keys = [
-            str(key, "ascii") if isinstance(key, bytes) else key
-            for key in await self.raw.keys(f"h1:*:record:{kind}:{id}")
-        ]
-        assert len(keys) == 1, keys
-        return keys[0]
+    async def keys(self, kind: str, id: str = "*") -> list[str]:
+        """The keys under which records of a kind lie."""
+        found = await self.raw.keys(f"h1:*:record:{kind}:{id}")
+        return sorted(key.decode() if isinstance(key, bytes) else key for key in found)
+
+    async def key_of(self, kind: str, id: str = "*") -> str:
+        """The key of the only one."""
+        (key,) = await self.keys(kind, id)
+        return key
+
+    async def value_of(self, key: str) -> bytes:
+        """What lies under a key."""
+        value = await self.raw.get(key)
+        assert isinstance(value, bytes)
+        return value
 
     async def overwrite(self, kind: str, id: str, change: tuple[bytes, bytes]) -> None:
         """Change a stored record by hand, as an intruder in the store would."""
         key = await self.key_of(kind, id)
-        value = await self.raw.get(key)
-        assert isinstance(value, bytes) and change[0] in value, (change, value)
+        value = await self.value_of(key)
+        assert change[0] in value, (change, value)
         await self.raw.set(key, value.replace(*change))
 
 
