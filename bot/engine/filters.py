@@ -151,7 +151,8 @@ def _pluck(items: Any, field: Any) -> list[Any]:
 
 
 def _field(item: Any, field: Any) -> Any:
-    return item.get(field) if isinstance(item, dict) else None
+    name = _need_text(field)
+    return item.get(name) if isinstance(item, dict) else None
 
 
 def _sort(items: Any, field: Any = None) -> list[Any]:

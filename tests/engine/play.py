@@ -27,7 +27,7 @@ from bot.engine.events import (
 )
 from bot.engine.ready import Ready
 from bot.engine.refusals import NoSuchFlow
-from bot.engine.session import Entry, Session, Shown
+from bot.engine.session import Entry, Session, Shown, Waiting
 from bot.engine.step import Step
 from bot.engine.vocabulary import Chatflow
 
@@ -78,6 +78,11 @@ class Play:
     def shown(self) -> Shown:
         assert self.session.shown is not None, self.session
         return self.session.shown
+
+    @property
+    def waiting(self) -> Waiting:
+        assert self.session.waiting is not None, self.session
+        return self.session.waiting
 
     @property
     def names(self) -> dict[str, Any]:

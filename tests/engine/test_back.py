@@ -94,7 +94,7 @@ def test_change_of_what_was_never_asked_shows_its_prompt() -> None:
 
 def test_change_of_an_early_answer_repeats_the_lookups_after_it_and_keeps_the_rest() -> None:
     play = at_summary().change("reference").answer("redis:7")
-    assert play.session.waiting is not None and play.session.waiting.verb == "image.resolve"
+    assert play.waiting.verb == "image.resolve"
     play.finish(facts={**IMAGE, "digest": "sha256:" + "b" * 64})
     assert play.shown.name == "sure"
     assert (

@@ -7,7 +7,7 @@ import pytest
 from agent.orders.results import Problem
 from bot.engine import Ask, Chatflow, Confirm, Do, End, Text, orders
 from bot.engine.ids import derived
-from bot.engine.refusals import CannotGoBack, NotNow, NothingToUndo, Stale
+from bot.engine.refusals import CannotGoBack, NothingToUndo, NotNow, Stale
 from tests.engine.play import NODE, PERSON, Play
 from tests.engine.sample import DIGEST, PIN
 from tests.engine.test_back import at_summary
@@ -26,7 +26,7 @@ def test_an_order_is_complete_and_carries_a_derived_id() -> None:
     assert order.order == {"verb": "image.pull", "image": {**PIN, "blob": None, "blob_bytes": None}}
     assert (order.node, order.actor, order.session) == (NODE, PERSON, "s-1")
     assert order.expires_ms - order.not_before_ms == 3_600_000
-    assert play.session.waiting is not None and play.session.waiting.id == order.id
+    assert play.waiting.id == order.id
     assert order.says == "Getting nginx:1.27"
 
 
@@ -67,11 +67,11 @@ def test_a_result_that_nobody_waits_for_is_stale_and_changes_nothing() -> None:
 
 def test_unknown_is_said_once_and_a_later_result_settles_it() -> None:
     play = at_summary().answer(True).finish("unknown")
-    assert play.session.waiting is not None and play.session.waiting.unknown
+    assert play.waiting.unknown
     with pytest.raises(Stale):
         play.finish("unknown")
     play.finish(facts=PULLED)
-    assert play.session.waiting is not None and play.session.waiting.verb == "deployment.apply"
+    assert play.waiting.verb == "deployment.apply"
 
 
 def test_cancel_takes_back_what_was_done_in_reverse() -> None:
