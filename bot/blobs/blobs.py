@@ -47,8 +47,8 @@ THREADS = 4
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_Digest = Annotated[str, Meta(pattern=limits.SHA256_PATTERN)]
-_UploadId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
+_Digest = Annotated[str, Meta(pattern=limits.exact(limits.SHA256_PATTERN))]
+_UploadId = Annotated[str, Meta(pattern=limits.exact(r"^[A-Za-z0-9._:-]{1,100}$"))]
 _Name = Annotated[str, Meta(max_length=255)]
 _log = structlog.get_logger("blobs")
 

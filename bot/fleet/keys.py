@@ -34,6 +34,7 @@ from msgspec import Meta
 from nacl.public import PrivateKey, PublicKey
 from nacl.signing import SigningKey
 
+from agent.orders import limits
 from agent.orders.envelope import key_id
 from bot.engine.ids import ALPHABET
 from bot.fleet.refusals import KeysDamaged
@@ -41,8 +42,8 @@ from bot.fleet.refusals import KeysDamaged
 _RESTORE = "Put the files back from your backup of this directory; a new set would be obeyed by no node"
 _MODES = "Nobody but its owner may read it: chmod 700 the directory, 600 the files, and chown them"
 
-Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-InstallationId = Annotated[str, Meta(pattern=r"^i-[0-9a-v]{16}$")]
+Hex32 = Annotated[str, Meta(pattern=limits.exact(r"^[0-9a-f]{64}$"))]
+InstallationId = Annotated[str, Meta(pattern=limits.exact(r"^i-[0-9a-v]{16}$"))]
 
 
 class _Named(msgspec.Struct, frozen=True, kw_only=True):

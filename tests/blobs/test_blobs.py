@@ -270,7 +270,7 @@ async def test_uploads_of_two_people_never_meet(blobs: Blobs) -> None:
     assert (await blobs.upload(person=ME, id="u1")).bytes == 5
 
 
-@pytest.mark.parametrize("id", ["", "../x", "a/b", "x" * 101, "a b", "\x00", "é"])
+@pytest.mark.parametrize("id", ["", "../x", "a/b", "x" * 101, "a b", "\x00", "é", "a\n"])
 async def test_an_id_that_is_no_id_is_refused(blobs: Blobs, id: str) -> None:
     with pytest.raises(BadUpload):
         await blobs.create(person=ME, id=id, bytes=5)
