@@ -36,18 +36,9 @@ CAPS: dict[Profile, tuple[str, ...]] = {"strict": (), "standard": _STANDARD, "le
 """Capabilities added back after dropping all. Legacy: Docker's own set less NET_RAW, MKNOD, AUDIT_WRITE."""
 
 FORBIDDEN_ENV = frozenset({"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "DOCKER_HOST"})
-_SYSTEM_PATHS = (
-    "/proc",
-    "/sys",
-    "/dev",
-    "/run",
-    "/var/run",
-    "/etc",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib64",
-    "/usr/bin",
+_SYSTEM_TREES = ("/proc", "/sys", "/dev", "/run", "/var/run")  # nothing may stand in these
+_SYSTEM_PATHS = frozenset(
+    {"/", "/etc", "/usr", "/usr/bin", "/usr/lib", "/bin", "/sbin", "/lib", "/lib64", "/var"}
 )
 _NUMERIC_USER = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?", re.ASCII)
 SECRETS_TARGET = "/run/secrets"
@@ -201,7 +192,7 @@ def target_is_allowed(target: str) -> bool:
         return False
     if any(ord(c) < 32 or ord(c) == 127 or c in ",:\\" for c in target):
         return False
-    return target != "/" and not any(target == p or target.startswith(p + "/") for p in _SYSTEM_PATHS)
+    return target not in _SYSTEM_PATHS and not any((target + "/").startswith(p + "/") for p in _SYSTEM_TREES)
 
 
 def addresses(port: Published, node: NodeFile) -> tuple[str, ...]:
