@@ -14,7 +14,7 @@ half of the recovery key is here only until the owner has taken it (`forget_reco
 | tag.key | 32 bytes, hex | tags of the store's records |
 | recovery.pub, recovery.key | X25519, hex | every secret is sealed to the public half too |
 | nodes/<node id>.json | {identity, sealing, name?}, public keys, hex | which agents may link |
-| store.json | the store's passwords | `bot.store`; not touched here |
+| store.json | the store's passwords, whether one was made | `bot.cli`; not written here |
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ class _First(msgspec.Struct, frozen=True, kw_only=True):
     dispatch: Hex32
     tag: Hex32
     recovery: Hex32
+
+
+class _StoreFile(msgspec.Struct, frozen=True, kw_only=True):
+    """Of store.json only this: whether a store was made, which then carries tags of these keys."""
+
+    made: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,14 +134,24 @@ def ensure(directory: Path) -> Installation:
 
 
 def _is_fresh(directory: Path) -> bool:
-    """True when no key was ever made here. A directory with pinned nodes had keys."""
+    """True when no key was ever made here. A directory with pinned nodes, or with a store, had keys."""
     names = ("first.json", "installation.json", "dispatch.key", "tag.key", "recovery.pub", "recovery.key")
     if any(os.path.lexists(directory / name) for name in names):
         return False
     nodes = directory / "nodes"
     if nodes.is_dir() and any(nodes.glob("*.json")):
         raise _damaged(directory, "nodes are pinned here, but every key is gone", _RESTORE)
+    if _had_store(directory):
+        raise _damaged(directory, "a store was made for this installation, but every key is gone", _RESTORE)
     return True
+
+
+def _had_store(directory: Path) -> bool:
+    text = _read(directory / "store.json", optional=True)
+    try:
+        return text is not None and msgspec.json.decode(text, type=_StoreFile).made
+    except msgspec.MsgspecError:
+        return True
 
 
 def _draw(directory: Path) -> None:

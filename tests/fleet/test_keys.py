@@ -134,6 +134,25 @@ def test_an_installation_that_lost_all_its_keys_but_has_nodes_is_refused(directo
     assert not (directory / "dispatch.key").exists()
 
 
+@pytest.mark.parametrize("text", ['{"made":true}', '{"admin":"x","bot":"y","made":true}', "{"])
+def test_an_installation_that_lost_all_its_keys_but_has_a_store_is_refused(
+    directory: Path, text: str
+) -> None:
+    ensure(directory)
+    for name in FILES:
+        (directory / name).unlink()
+    keys.write_private(directory / "store.json", text.encode())
+    with pytest.raises(KeysDamaged, match="every key is gone"):
+        ensure(directory)
+    assert not (directory / "dispatch.key").exists()
+
+
+def test_passwords_of_a_store_that_was_not_made_yet_hinder_no_first_start(directory: Path) -> None:
+    directory.mkdir(mode=0o700)
+    keys.write_private(directory / "store.json", b'{"admin":"x","bot":"y","made":false}')
+    assert ensure(directory).first_start
+
+
 @pytest.mark.parametrize("name", sorted(FILES))
 @pytest.mark.parametrize("content", [b"", b"xyz", b"0" * 63, b"\xff" * 64, b"{}", b"0" * 65])
 def test_a_damaged_file_is_said_and_left_as_it_is(directory: Path, name: str, content: bytes) -> None:
