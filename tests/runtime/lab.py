@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -67,6 +69,7 @@ class Known:
     carried_out: int = 0
     result: Result | None = None
     withdrawn: bool = False
+    kept: bool = False
 
 
 Answering = Callable[[SendOrder], Result | None]
@@ -150,7 +153,14 @@ class FakeFleet:
             except Gone:
                 await asyncio.sleep(0.05)
             else:
+                self.world.orders[order_id].kept = True
                 return
+
+    def resume(self) -> None:
+        """Nodes say again what was not acknowledged."""
+        for id, known in self.world.orders.items():
+            if known.result is not None and not known.kept:
+                self.tell(id)
 
     async def withdraw(self, order: str) -> bool:
         self._at_point()
@@ -204,12 +214,21 @@ class Lab:
         self.plugin_folder = folder / "chatflows.d"
         self.plugin_folder.mkdir()
 
-    async def make_ready(self) -> None:
-        client = Redis(
+    def admin(self) -> Redis:
+        """The operator's, and the attacker's, way into the store."""
+        return Redis(
             unix_socket_path=str(self.server.socket), username=self.server.admin_user, password=ADMIN
         )
-        await client.flushall()
-        await client.aclose()
+
+    async def outbox(self) -> list[bytes]:
+        """The ids of all effects and timers that are in the store."""
+        async with self.admin() as client:
+            found = [key async for key in client.scan_iter("h1:*:effects")]
+            return [id for key in found for id in await client.hkeys(key)]
+
+    async def make_ready(self) -> None:
+        async with self.admin() as client:
+            await client.flushall()
         await prepare(
             self.server.url,
             user=self.server.admin_user,
@@ -218,6 +237,12 @@ class Lab:
             tag_key=TAG_KEY,
             installation=INSTALLATION,
         )
+
+    async def fresh(self) -> None:
+        """Everything new: store, world, audit."""
+        await self.make_ready()
+        self.world = World()
+        shutil.rmtree(self.folder / "audit", ignore_errors=True)
 
     async def begin(self, *, start: bool = True) -> None:
         """Start a bot's parts."""
@@ -248,6 +273,7 @@ class Lab:
         self.fleet.on_result = self.runtime.order_finished
         if start:
             await self.runtime.start()
+            self.fleet.resume()
 
     async def end(self) -> None:
         """Stop cleanly."""
@@ -260,7 +286,8 @@ class Lab:
         """Take the process away: nothing is given back or said any more."""
         self.fleet.on_result = None
         await self.store.close()  # first, so that what ends now can write nothing
-        await self.runtime.stop()
+        with contextlib.suppress(Killed):  # it ends its tasks; it cannot give anything back
+            await self.runtime.stop()
         await self.fleet.close()
         await self.flows.close()
 

@@ -1,0 +1,181 @@
+"""A bot that dies at any call, and a store that is killed: the session goes on, everything happens once."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from bot.audit import verify
+from bot.engine.refusals import Gone
+from bot.engine.session import Session
+from bot.runtime import View, limits
+from bot.store import EmbeddedStore
+from tests.runtime.lab import ADMIN, ANNA, BOT, Killed, Lab, asks, is_over
+
+T = TypeVar("T")
+Told = list[tuple[int, str, str, int, str, str]]
+
+
+class Client:
+    """A person's browser: it repeats what was not answered with the same id, and reads on where it was."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.restarts = 0
+        self.seen: list[int] = []
+
+    async def play(self) -> Session:
+        """Fetch an image, take it back, fetch it again."""
+        session = (await self.call(lambda: self.lab.open("fetch"))).session
+        session = (await self.answer(session, "nginx")).session
+        await self.answer(session, True)
+        session = await self.until(session.id, asks("more"))
+        await self.call(
+            lambda: self.lab.runtime.undo(person=ANNA, session_id=session.id, seq=session.seq, id="undo")
+        )
+        session = await self.until(session.id, asks("sure"))
+        await self.answer(session, True)
+        session = await self.until(session.id, asks("more"))
+        return (await self.answer(session, "enough")).session
+
+    async def answer(self, session: Session, value: object) -> View:
+        return await self.call(lambda: self.lab.answer(session, value))
+
+    async def until(self, session_id: str, holds: Callable[[Session], bool]) -> Session:
+        async def read() -> Session:
+            after = self.seen[-1] if self.seen else 0
+            async with self.lab.runtime.watch(session_id, after=after) as updates:
+                async for update in updates:
+                    if update.kind == "entry":
+                        self.seen.append(update.body.n)  # type: ignore[union-attr]
+                    elif isinstance(update.body, Session) and holds(update.body):
+                        return update.body
+            raise AssertionError
+
+        return await self.call(read)
+
+    async def call(self, do: Callable[[], Awaitable[T]]) -> T:
+        async with asyncio.timeout(60):
+            while True:
+                doing = asyncio.ensure_future(do())
+                dying = asyncio.ensure_future(self.lab.was_killed.wait())
+                await asyncio.wait({doing, dying}, return_when=asyncio.FIRST_COMPLETED)
+                dying.cancel()
+                if doing.done() and not isinstance(doing.exception(), Killed | Gone):
+                    return doing.result()
+                if self.lab.was_killed.is_set():
+                    doing.cancel()
+                    await asyncio.gather(doing, return_exceptions=True)
+                    await self.restart()
+                else:
+                    await asyncio.sleep(0.1)
+
+    async def restart(self) -> None:
+        self.restarts += 1
+        self.lab.kill_at = 0
+        await self.lab.kill()
+        await self.lab.begin()
+
+
+async def told(lab: Lab, session: Session) -> Told:
+    return [(e.n, e.kind, e.state, e.seq, e.order, e.outcome) for e in await lab.entries(session.id)]
+
+
+async def settled(lab: Lab) -> None:
+    """Nothing is left in the store to be done."""
+    async with asyncio.timeout(15):
+        while left := await lab.outbox():
+            await asyncio.sleep(0.05)
+    assert not left
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a dead process held is taken up at once, not after seconds."""
+    monkeypatch.setattr(limits, "LEASE_MS", 400)
+    monkeypatch.setattr(limits, "RENEW_S", 0.1)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.timeout(400)
+async def test_killed_at_any_call_a_session_goes_on_and_everything_happens_once(lab: Lab) -> None:
+    client = Client(lab)
+    session = await client.play()
+    wanted, orders = await told(lab, session), sorted(lab.world.orders)
+    await settled(lab)
+    audited = verify(lab.folder / "audit").last
+    assert audited > 8
+    for n in itertools.count(1):
+        await lab.end()
+        await lab.fresh()
+        await lab.begin()
+        lab.points, lab.kill_at = 0, n
+        import time; t=time.time(); print("POINT", n)
+        client = Client(lab)
+        session = await client.play()
+        assert is_over(session), n
+        assert await told(lab, session) == wanted, n
+        assert client.seen == list(range(1, len(client.seen) + 1)), n
+        assert sorted(lab.world.orders) == orders, n
+        assert {known.carried_out for known in lab.world.orders.values()} == {1}, n
+        print("TOOK", time.time()-t)
+        was_killed = bool(client.restarts)
+        await settled(lab)
+        assert verify(lab.folder / "audit").last == audited, n
+        if not was_killed:
+            assert n > 40
+            break
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[EmbeddedStore]:
+    folder = Path(tempfile.mkdtemp(prefix="hr"))
+    server = EmbeddedStore(folder, admin_password=ADMIN, bot_password=BOT, free_bytes=0)
+    asyncio.run(server.start())
+    yield server
+    asyncio.run(server.stop())
+    shutil.rmtree(folder)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_store_killed_again_and_again_in_the_middle_loses_nothing(
+    own_valkey: EmbeddedStore, tmp_path: Path
+) -> None:
+    lab = Lab(own_valkey, tmp_path)
+    await lab.make_ready()
+    await lab.begin()
+    client = Client(lab)
+
+    async def havoc() -> None:
+        for pause_s in (0.05, 0.2, 0.4, 0.1, 0.3):
+            await asyncio.sleep(pause_s)
+            os.kill(own_valkey.pid, signal.SIGKILL)
+            await asyncio.sleep(0.1)
+            await own_valkey.start()
+
+    breaking = asyncio.create_task(havoc())
+    for round_ in range(3):
+        session = (await client.call(lambda: lab.open("fetch", id=f"r{round_}"))).session
+        session = (await client.answer(session, "nginx")).session
+        await client.answer(session, True)
+        session = await client.until(session.id, asks("more"))
+        client.seen.clear()
+        session = (await client.answer(session, "enough")).session
+        assert is_over(session)
+        entries = await client.call(lambda: lab.entries(session.id))
+        assert [e.n for e in entries] == list(range(1, len(entries) + 1))
+    await breaking
+    assert {known.carried_out for known in lab.world.orders.values()} == {1}
+    assert len(lab.world.orders) == 6
+    await client.call(lambda: settled(lab))
+    assert verify(tmp_path / "audit").last == 3 * 6
+    await lab.end()
