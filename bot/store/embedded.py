@@ -115,7 +115,11 @@ class EmbeddedStore:
         """Whether the process lives."""
         if self._process is not None and self._process.poll() is not None:
             return False
-        return self._pidfd >= 0 and not select.select([self._pidfd], [], [], 0)[0]
+        if self._pidfd < 0:
+            return False
+        ended = select.poll()
+        ended.register(self._pidfd, select.POLLIN)
+        return not ended.poll(0)
 
     async def start(self, *, within_s: float = 20.0) -> bool:
         """Start, or adopt the one that runs already (False). Returns when it answers.
@@ -171,14 +175,16 @@ class EmbeddedStore:
         if self._pidfd < 0:
             return True
         loop, gone = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self._pidfd, gone.set)
+        own = os.dup(self._pidfd)  # a loop has one reader per descriptor, and there may be several waiters
+        loop.add_reader(own, gone.set)
         try:
             async with asyncio.timeout(within_s):
                 await gone.wait()
         except TimeoutError:
             return False
         finally:
-            loop.remove_reader(self._pidfd)
+            loop.remove_reader(own)
+            os.close(own)
         if self._process is not None:
             self._process.poll()  # reap
         return True
@@ -243,6 +249,7 @@ class EmbeddedStore:
         try:
             while loop.time() < until and (adopting or self.running):
                 try:
+                    await client.ping()  # unlike INFO it is refused while the file is being loaded
                     info = await client.info("server")
                     if adopting:
                         self._hold(int(info["process_id"]))

@@ -57,7 +57,7 @@ class BadName(StoreRefused):
 
     code, http = "bad_name", 400
     says = "{name} cannot be an id in the store."
-    do = "Use 1 to 200 letters, digits and the signs . _ : @ + = ~ -"
+    do = "Use 1 to 200 letters, digits and signs out of ._:@+=~- for it."
 
 
 class OutOfStep(StoreRefused):

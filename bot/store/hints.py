@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -111,6 +112,10 @@ class Hints:
                 await self._read(pubsub)
             except (RedisError, OSError, TimeoutError, StoreGone) as gone:
                 log.info("store.hints_lost", why=str(gone) or type(gone).__name__)
+                if isinstance(pubsub, ClusterPubSub):  # one server of many is away: look now and then
+                    for watchers in self._watchers.values():
+                        for watcher in watchers:
+                            watcher.look()
             finally:
                 self._pubsub = None
                 self._subscribed.clear()
@@ -120,12 +125,32 @@ class Hints:
             pause_s = min(2.0, pause_s * 2)
 
     async def _read(self, pubsub: PubSub) -> None:
+        """Read until the connection (of a cluster: the first of its connections) breaks."""
+        if not isinstance(pubsub, ClusterPubSub):
+            await self._read_from(pubsub, pubsub.get_message, next(iter(self._ready)))
+            return
+        channels: dict[str, tuple[Any, str]] = {}  # by server: the server, and a channel that it has
+        for channel in self._ready:
+            node = pubsub.cluster.get_node_from_key(channel)
+            if node is not None:
+                channels.setdefault(node.name, (node, channel))
+        readers = [  # redis-py's own round over the servers waits at each in turn
+            asyncio.create_task(
+                self._read_from(pubsub, partial(pubsub.get_sharded_message, target_node=node), channel)
+            )
+            for node, channel in channels.values()
+        ]
+        try:
+            await asyncio.gather(*readers)
+        finally:
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
+
+    async def _read_from(self, pubsub: PubSub, get: Callable[..., Awaitable[Any]], channel: str) -> None:
         quiet = 0
         while True:
-            if isinstance(pubsub, ClusterPubSub):
-                message = await pubsub.get_sharded_message(timeout=limits.SWEEP_S)
-            else:
-                message = await pubsub.get_message(timeout=limits.SWEEP_S)
+            message = await get(timeout=limits.SWEEP_S)
             if message is not None:
                 quiet = 0
                 self._take_in(message)
@@ -133,11 +158,10 @@ class Hints:
             quiet += 1
             if quiet > 1:
                 raise StoreGone(why="the subscription does not answer")
-            await self._prove(pubsub)
+            await self._prove(pubsub, channel)
 
-    async def _prove(self, pubsub: PubSub) -> None:
+    async def _prove(self, pubsub: PubSub, channel: str) -> None:
         """A dead connection looks like a quiet one: ask for something that is answered."""
-        channel = next(iter(self._ready))
         await pubsub.ssubscribe(channel)
 
     def _take_in(self, message: dict[str, Any]) -> None:

@@ -97,32 +97,28 @@ class Indexes:
         return SessionPage(ids=[one for one, _ in rows], after=more)
 
     async def everywhere(self, state: str, after: str, limit: int) -> SessionPage:
-        """A page of all sessions, shard by shard; a page may be short, `after` says whether there is more."""
+        """A page of all sessions, shard by shard."""
         begin, _, rest = after.partition(",")
         cursor_id, _, score = rest.partition(",")
         first = int(begin or 0)
         name = keys.open_sessions if state == "open" else keys.ended_sessions
+        ids: list[str] = []
         for at in range(first, limits.SHARDS, _SHARDS_AT_ONCE):
             some = range(at, min(at + _SHARDS_AT_ONCE, limits.SHARDS))
+            left = limit - len(ids)
             pages = await asyncio.gather(
                 *(
-                    self._page(name(n), cursor_id, score or "0", limit)
+                    self._page(name(n), cursor_id, score or "0", left)
                     if n == first
-                    else self._page(name(n), "", "0", limit)
+                    else self._page(name(n), "", "0", left)
                     for n in some
                 )
             )
-            rows = [(n, *row) for n, page in zip(some, pages, strict=True) for row in page]
-            if len(rows) >= limit:
-                return SessionPage(
-                    ids=[row[1] for row in rows[:limit]], after="{},{},{}".format(*rows[limit - 1])
-                )
-            if rows:
-                more = some[-1] + 1
-                return SessionPage(
-                    ids=[row[1] for row in rows], after=f"{more},,0" if more < limits.SHARDS else ""
-                )
-        return SessionPage(ids=[])
+            rows = [(n, *row) for n, page in zip(some, pages, strict=True) for row in page][:left]
+            ids += [row[1] for row in rows]
+            if len(ids) >= limit:
+                return SessionPage(ids=ids, after="{},{},{}".format(*rows[-1]))
+        return SessionPage(ids=ids)
 
     async def _page(self, key: str, after: str, score: str, limit: int) -> list[tuple[str, str]]:
         raw = await self._wire.call("sessions", [key], after, score, limit, reads=True)

@@ -21,6 +21,8 @@ from bot.store.wire import Arg, Wire
 
 log = structlog.get_logger("store")
 
+_KNOWN = 10_000  # finds remembered, so that each is logged once
+
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """One parked record: its name in the store, why, and when it was found."""
@@ -48,6 +50,8 @@ class Parking:
         shard = keys.shard_of_key(bad.key)
         alarm = Alarm(key=bad.key, why=bad.why, at_ms=self._clock())
         if bad.key not in self._known:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
             self._known.add(bad.key)
             log.error("store.tampered", key=bad.key, why=bad.why)
             if self.on_alarm:

@@ -7,7 +7,6 @@ same `by`). Every call that returns stored bytes may raise Tampered: the record 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Literal, Self
 
@@ -15,7 +14,7 @@ import structlog
 
 from bot.store import keys, limits
 from bot.store.commits import Commit, Commits, Committed, Loaded, Repeated, Superseded, within
-from bot.store.errors import StoreEmptied, StoreError, StoreGone, Tampered, UnfitStore
+from bot.store.errors import StoreEmptied, StoreError, Tampered, UnfitStore
 from bot.store.hints import Hint, Hints
 from bot.store.indexes import Indexes, SessionPage
 from bot.store.keys import Kind
@@ -70,6 +69,8 @@ class Store:
             asyncio.create_task(store._hints.listen(), name="store hints"),
             asyncio.create_task(store._sweep(), name="store sweep"),
         ]
+        for task in store._tasks:
+            task.add_done_callback(_say_if_failed)
         return store
 
     async def close(self) -> None:
@@ -246,8 +247,10 @@ class Store:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(limits.SWEEP_S)
-            with contextlib.suppress(StoreGone):
+            try:
                 await self._look_at_all()
+            except StoreError as failed:
+                log.info("store.sweep_failed", code=failed.code, why=failed.sentence)
 
     async def _look_at_all(self) -> None:
         """Find out what hints may have missed; fill lists that a dead process left."""
@@ -275,6 +278,11 @@ class Store:
                 self._outbox.looked(number, notes[number], next_due)
                 if unindexed:
                     await self._indexes.fill(number, self._clock())
+
+
+def _say_if_failed(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("store.task_failed", task=task.get_name(), exc_info=error)
 
 
 def check_meta(schema: bytes | None, raw: bytes | None, tags: Tags, installation: str, url: str) -> None:

@@ -43,6 +43,8 @@ class Stream:
     async def play(self) -> None:
         revival = asyncio.create_task(self.revive())
         await asyncio.gather(*(self.caller(f"{self.name}-{n}") for n in range(CALLERS)))
+        if revival.done():
+            revival.result()
         revival.cancel()
 
     async def caller(self, session_id: str) -> None:
@@ -72,11 +74,13 @@ class Stream:
     async def revive(self) -> None:
         await self.server.wait()
         before = dict(self.acknowledged)
-        await self.server.start()
-        for session_id, version in before.items():
-            loaded = await self.loaded(session_id)
-            assert loaded >= version, f"{session_id}: {version} was acknowledged, {loaded} is there"
-        self.back.set()
+        try:
+            await self.server.start()
+            for session_id, version in before.items():
+                loaded = await self.loaded(session_id)
+                assert loaded >= version, f"{session_id}: {version} was acknowledged, {loaded} is there"
+        finally:
+            self.back.set()
 
     async def loaded(self, session_id: str) -> int:
         loaded = await self.store.load(session_id)

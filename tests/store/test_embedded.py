@@ -135,6 +135,15 @@ async def test_stop_of_what_is_not_running_is_harmless(make: Make) -> None:
     assert not server.pid_file.exists()
 
 
+async def test_who_waits_for_the_end_hears_of_a_stop_too(make: Make) -> None:
+    server = make()
+    await server.start()
+    waiting = asyncio.create_task(server.wait())
+    await asyncio.sleep(0)
+    await server.stop()
+    await asyncio.wait_for(waiting, 5)
+
+
 async def test_second_start_adopts_the_one_that_runs(make: Make) -> None:
     first, second = make(), make()
     assert await first.start()
@@ -181,10 +190,11 @@ async def test_server_outlives_the_supervisor_and_is_adopted(make: Make, folder:
 async def test_killed_server_is_noticed_and_started_again_with_everything(make: Make) -> None:
     server = make()
     await started(server)
-    waiting = asyncio.create_task(server.wait())
+    waiting = [asyncio.create_task(server.wait()) for _ in range(2)]
     await asyncio.sleep(0)
     kill(server)
-    assert isinstance(await asyncio.wait_for(waiting, 5), EmbeddedError)
+    for reason in await asyncio.wait_for(asyncio.gather(*waiting), 5):
+        assert isinstance(reason, EmbeddedError)
     assert not server.running
     assert await versions(server) == 1
 
@@ -349,3 +359,17 @@ async def test_long_log_is_put_aside_at_the_next_start(make: Make) -> None:
     await server.start()
     assert server.log.stat().st_size < 2**20
     assert server.log.with_suffix(".log.1").exists()
+
+
+async def test_start_returns_only_when_a_long_file_is_loaded(make: Make) -> None:
+    server = make()
+    await started(server)
+    client = Redis(unix_socket_path=str(server.socket), username=server.admin_user, password=ADMIN)
+    pipe = client.pipeline(transaction=False)
+    for n in range(60_000):
+        pipe.set(f"h1:filler:{n}", b"x" * 100)
+    await pipe.execute()
+    await client.aclose()
+    kill(server)
+    await server.wait()
+    assert await versions(server) == 1

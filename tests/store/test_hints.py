@@ -135,7 +135,7 @@ async def test_subscription_that_answers_nothing_is_given_up(
         await next_hint(hints)
         first = store._hints._pubsub
 
-        async def deaf(pubsub: object) -> None:
+        async def deaf(*_: object) -> None:
             return None
 
         monkeypatch.setattr(store._hints, "_prove", deaf)

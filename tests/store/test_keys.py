@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.crc import key_slot
@@ -14,7 +16,7 @@ from bot.store.errors import BadName
 from bot.store.keys import Kind
 
 DOC = (Path(__file__).parents[2] / "docs" / "store.md").read_text()
-OF_A_SHARD = [
+OF_A_SHARD: list[Callable[[int], str]] = [
     keys.made,
     keys.effects,
     keys.attempts,
@@ -25,7 +27,13 @@ OF_A_SHARD = [
     keys.unindexed,
     keys.ready_channel,
 ]
-OF_A_SESSION = [keys.session, keys.transcript, keys.commits, keys.progress, keys.session_channel]
+OF_A_SESSION: list[Callable[[str], str]] = [
+    keys.session,
+    keys.transcript,
+    keys.commits,
+    keys.progress,
+    keys.session_channel,
+]
 
 
 def test_keys_of_a_session_share_the_slot_of_their_shard() -> None:
@@ -71,7 +79,7 @@ def test_name_that_could_reach_elsewhere_is_refused(bad: str) -> None:
 
 
 def test_every_name_has_its_row_in_the_docs() -> None:
-    shown = {make: make(0) for make in (*OF_A_SHARD, keys.types)}
+    shown: dict[Callable[..., Any], str] = {make: make(0) for make in (*OF_A_SHARD, keys.types)}
     shown |= {make: make("SESSION") for make in OF_A_SESSION}
     shown |= {
         keys.effect: keys.effect(0, "ID"),
