@@ -1,0 +1,111 @@
+"""Chatflows that the web channel's tests are played with: every kind of question, and a change."""
+
+from bot.engine import (
+    Ask,
+    Chatflow,
+    Confirm,
+    Do,
+    End,
+    KeyValues,
+    Number,
+    Option,
+    Pick,
+    Say,
+    Secret,
+    Text,
+    Upload,
+    YesNo,
+    facts,
+    orders,
+)
+
+
+class EveryKind(Chatflow):
+    """Every kind of question once."""
+
+    title = "Every kind"
+    says = ("ask me everything", "everything about {called}")
+    risk = "changes"
+
+    hello = Say("Hello. **Let us begin**, with `care`.")
+    called = Ask(
+        Text(
+            "What should it be called?",
+            help="Letters, digits and hyphens.",
+            placeholder="web",
+            default="web",
+            pattern="^[a-z][a-z0-9-]{0,30}$",
+            pattern_says="Use small letters, digits and hyphens, beginning with a letter.",
+        ),
+        title="Name",
+    )
+    notes = Ask(Text("Anything worth remembering?", lines=True, min_length=0), title="Notes")
+    port = Ask(Number("Which port?", minimum=1024, maximum=65535, default=8080), title="Port")
+    memory = Ask(
+        Number("How much memory may it use?", minimum=16, maximum=4096, unit="MiB", default=256),
+        title="Memory",
+    )
+    lan = Ask(YesNo("May others in your network reach it?", default=False), title="Reachable")
+    source = Ask(
+        Pick(
+            "Where does the image come from?",
+            options=[
+                Option("demo", "A welcome page", description="Made here, nothing is downloaded."),
+                Option("registry", "An image from a registry", description="By its name."),
+                Option("archive", "An image archive", disabled="There is too little space."),
+            ],
+        ),
+        title="Source",
+    )
+    container = Ask(Pick("Which container?", options=facts.containers()), title="Container")
+    password = Ask(Secret("Which password should it get?", min_length=8), title="Password")
+    settings = Ask(KeyValues("Which settings does it need?"), title="Settings")
+    archive = Ask(Upload("Which image archive?", accept=(".tar",)), title="Archive")
+    sure = Ask(
+        Confirm(
+            "Shall I start **{{ called }}**?",
+            summary=["called", "notes", "port", "memory", "lan", "source", "password", "settings"],
+            yes="Yes, start it",
+        ),
+        then={"yes": "looking", "no": "left"},
+    )
+    looking = Do(orders.ResolveImage(reference="{{ called }}"), says="Looking up **{{ called }}**")
+    getting = Do(
+        orders.PullImage(image="{{ looking.pin }}"),
+        says="Getting {{ called }}",
+        undo=orders.RemoveImage(image="{{ looking.pin }}"),
+    )
+    done = End(
+        "**{{ called }}** is running: [open it](http://localhost:{{ port }}/).",
+        offers=[("Greet somebody", "greet", {"who": "{{ called }}"})],
+    )
+    left = End("Left as it is.", outcome="unchanged")
+
+
+class Greet(Chatflow):
+    """Two questions and an end."""
+
+    title = "Greet"
+    says = ("greet {who}", "say hello")
+    who = Ask(Text("Who are you?"))
+    often = Ask(Number("How often?", minimum=1, maximum=9))
+    hello = Say("Hello **{{ who }}**.")
+    done = End("Greeted {{ often }} times.")
+
+
+class Fetch(Chatflow):
+    """Something is done, and can be taken back."""
+
+    title = "Fetch an image"
+    risk = "destroys"
+    ref = Ask(Text("Which image?"))
+    sure = Ask(Confirm("Fetch it?", summary=["ref"]), then={"yes": "resolving", "no": "left"})
+    resolving = Do(orders.ResolveImage(reference="{{ ref }}"), says="Looking up {{ ref }}")
+    pulling = Do(
+        orders.PullImage(image="{{ resolving.pin }}"),
+        says="Getting {{ ref }}",
+        undo=orders.RemoveImage(image="{{ resolving.pin }}"),
+    )
+    more = Ask(Text("What now?"))
+    done = End("Fetched {{ ref }}.")
+    left = End("Left.", outcome="unchanged")
