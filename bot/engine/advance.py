@@ -130,41 +130,36 @@ def _order_finished(turn: Turn, event: OrderFinished) -> None:
     state = turn.state
     if waiting.kind == "undo":
         undo.undo_finished(turn, event, waiting)
-    elif isinstance(state, form.Do) and turn.ready.takes_event("order_finished", turn.frame.state):
+    elif isinstance(state, form.Do):
         do.finished(turn, state, event, waiting)
-    else:
-        raise Stale(event="order", id=event.order_id)
 
 
 def _facts_came(turn: Turn, event: FactsCame) -> None:
-    state = turn.state
-    if not event.lookup_id or turn.session.lookup != event.lookup_id or not isinstance(state, form.Ask):
+    if not event.lookup_id or turn.session.lookup != event.lookup_id:
         raise Stale(event="lookup", id=event.lookup_id)
-    ask.facts_came(turn, state, event)
+    state = turn.state
+    if isinstance(state, form.Ask):
+        ask.facts_came(turn, state, event)
 
 
 def _timer_due(turn: Turn, event: TimerDue) -> None:
-    waiting, state = turn.session.waiting, turn.state
-    if (
-        waiting is None
-        or waiting.kind != "timer"
-        or waiting.id != event.timer_id
-        or not isinstance(state, form.Wait)
-    ):
+    waiting = turn.session.waiting
+    if waiting is None or waiting.kind != "timer" or waiting.id != event.timer_id:
         raise Stale(event="timer", id=event.timer_id)
-    wait.due(turn, state)
+    state = turn.state
+    if isinstance(state, form.Wait):
+        wait.due(turn, state)
 
 
 def _hook_returned(turn: Turn, event: HookReturned) -> None:
-    waiting, state = turn.session.waiting, turn.state
+    waiting = turn.session.waiting
     if waiting is None or waiting.kind != "hook" or waiting.id != event.hook_id:
         raise Stale(event="hook", id=event.hook_id)
+    state = turn.state
     if isinstance(state, form.Choose):
         choose.hook_returned(turn, state, event)
     elif isinstance(state, form.Ask) and turn.session.pending is not None:
         ask.check_returned(turn, state, event)
-    else:
-        raise Stale(event="hook", id=event.hook_id)
 
 
 _TAKING: dict[type[Event], Callable[[Turn, Any], None]] = {

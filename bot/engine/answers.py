@@ -7,7 +7,6 @@ An accepted answer has two forms: as given (to offer it again), and what the flo
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any, Final
 
@@ -181,7 +180,7 @@ def _text(prompt: form.Text, value: Any) -> Accepted:
 
 
 def _number(prompt: form.Number, value: Any) -> Accepted:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise refuse("Give a number.")
     if abs(value) > 2**53:
         raise refuse("That number is too large.")

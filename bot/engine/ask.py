@@ -206,7 +206,7 @@ def _take_ready(
 ) -> str | None:
     """Take an answer that is there already, or have its hook look at it. Returns why it does not fit."""
     try:
-        accepted = answers.accept(ask.prompt, value, options=options, kept=value, loosely=how != "kept")
+        accepted = answers.accept(ask.prompt, value, options=options, loosely=how != "kept")
     except InvalidAnswer as e:
         _forget(turn, ask.as_)
         return str(e.fields["summary"])

@@ -8,6 +8,7 @@ Rule 3: every move is a row of the flow's machine.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,12 @@ ENTRIES_MAX: Final = 10_000
 ENTRIES_BYTES: Final = 4_000_000
 TRAIL_MAX: Final = 60  # prompts that one can go back over
 STACK_MAX: Final = 10  # flows that call each other
+
+
+@lru_cache(maxsize=1024)
+def _deployment(session_id: str) -> str:
+    """The id under which a session may make a deployment."""
+    return derived("d", session_id)
 
 
 class Fault(Exception):
@@ -84,7 +91,7 @@ class Turn:
             "id": session.id,
             "person": session.person,
             "node": session.node,
-            "deployment": derived("d", session.id),
+            "deployment": _deployment(session.id),
             "at_ms": self.event.at_ms,
         }
         return {**self.frame.names, "session": known}

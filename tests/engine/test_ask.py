@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from bot.engine import Ask, Chatflow, Confirm, End, Number, Option, Pick, Say, Text, YesNo, facts
 from bot.engine.events import Answered, FactsCame, OrderFinished
 from bot.engine.refusals import AlreadyAnswered, InvalidAnswer, NeverWaits, NotNow, Refused, Stale
+from bot.engine.turn import ENTRIES_BYTES, ENTRIES_MAX
 from tests.engine.play import PERSON, Play, result
 from tests.engine.sample import SEALED, Sample
 
@@ -334,3 +336,12 @@ def test_events_that_fit_nowhere_are_refused() -> None:
             happen()
     with pytest.raises(InvalidAnswer):
         play.take(lambda at: Answered(at_ms=at, by=PERSON, seq=1, answer_id="x", value={"sealed": SEALED}))
+
+
+@pytest.mark.parametrize("full", [{"entries": ENTRIES_MAX}, {"bytes": ENTRIES_BYTES}])
+def test_a_session_that_grows_too_long_ends_with_a_sentence(full: dict[str, int]) -> None:
+    play = Play(Hello)
+    play.session = msgspec.structs.replace(play.session, **full)
+    play.answer("Ann")
+    assert (play.session.status, play.session.outcome) == ("ended", "failed")
+    assert "too long" in play.said("ended")[0]

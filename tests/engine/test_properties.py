@@ -29,6 +29,7 @@ from bot.engine.session import Session
 from bot.engine.step import Step
 from tests.engine.play import NODE, PERSON, Book, check_always, result
 from tests.engine.sample import DIGEST, PIN, SEALED, Sample
+from tests.engine.test_ask import Live
 
 BOOK = Book(Sample)
 ANSWERS: list[Any] = [
@@ -257,3 +258,85 @@ def test_back_then_the_same_answer_reaches_the_same_place(happenings: list[Make]
 def test_the_straight_way_leads_to_the_end() -> None:
     session = walk([leading(None)] * 20, lambda *_: None)
     assert (session.status, session.outcome) == ("ended", "done")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = ["source", "reference", "name", "port", "memory", "password", "settings", "sure", "else"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    answers=st.dictionaries(st.sampled_from(NAMES), JSON, max_size=5),
+    facts=st.none()
+    | st.dictionaries(
+        st.sampled_from(["value", "options", "x"]),
+        JSON
+        | st.lists(
+            st.dictionaries(st.sampled_from(["value", "label", "description", "disabled", "data"]), JSON),
+            max_size=3,
+        ),
+        max_size=3,
+    ),
+)
+def test_whatever_is_given_beforehand_or_found_is_sound_or_refused(
+    answers: dict[str, Any], facts: dict[str, Any] | None
+) -> None:
+    given_before = {"source": "demo", "name": "web", **answers}
+    try:
+        step = open_session(BOOK, "sample", "s-1", PERSON, Opened(at_ms=1, answers=given_before, node=NODE))
+    except Refused:
+        return
+    check_always(step, None)
+    session = step.session
+    if session.lookup:
+        step = advance(BOOK, session, FactsCame(at_ms=2, lookup_id=session.lookup, facts=facts))
+        check_always(step, session)
+
+
+LIVE = Book(Live)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    answers=st.dictionaries(st.sampled_from(["which", "port"]), JSON, max_size=2),
+    options=st.lists(
+        st.dictionaries(st.sampled_from(["value", "label", "disabled", "data"]), JSON), max_size=4
+    ),
+    value=JSON,
+)
+def test_options_and_answers_of_any_shape_are_sound_or_refused(
+    answers: dict[str, Any], options: list[Any], value: Any
+) -> None:
+    step = open_session(LIVE, "live", "s-1", PERSON, Opened(at_ms=1, answers=answers, node=NODE))
+    check_always(step, None)
+    came = advance(
+        LIVE, step.session, FactsCame(at_ms=2, lookup_id=step.session.lookup, facts={"options": options})
+    )
+    check_always(came, step.session)
+    try:
+        taken = advance(
+            LIVE, came.session, Answered(at_ms=3, by=PERSON, seq=came.session.seq, answer_id="a", value=value)
+        )
+    except Refused:
+        return
+    check_always(taken, came.session)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    facts=st.dictionaries(st.text(max_size=8), JSON, max_size=4), outcome=st.sampled_from(["done", "failed"])
+)
+def test_results_of_any_shape_are_sound(facts: dict[str, Any], outcome: str) -> None:
+    session = walk([_answer("registry"), _answer("nginx")], lambda *_: None)
+    assert session.waiting is not None
+    id = session.waiting.id
+    event = OrderFinished(at_ms=9, order_id=id, result=result(id, outcome, facts=facts))
+    check_always(advance(BOOK, session, event), session)
