@@ -54,9 +54,9 @@ async def open_session(request: web.Request, speaker: Speaker) -> web.Response:
 
 def may_open_flow(parts: Parts, speaker: Speaker, name: str) -> None:
     """Raise NotAllowed unless the person may open this flow; that there is none is the runtime's to say."""
-    for flow in parts.flows.flows():
-        if flow.name == name:
-            speaker.must_open(flow.risk)
+    for offered in parts.flows.flows():
+        if offered.flow.name == name:
+            speaker.must_open(offered.flow.risk)
 
 
 async def list_sessions(request: web.Request, speaker: Speaker) -> web.Response:

@@ -11,14 +11,12 @@ from bot.channels.api_routes import Call
 from bot.channels.web_guard import Speaker, body_of
 from bot.channels.web_parts import PARTS, Offered
 from bot.engine import form, prompts
-from bot.engine.match import best
 from bot.engine.session import Choice
 
 
 async def list_flows(request: web.Request, _speaker: Speaker) -> web.Response:
     """List the chatflows and what each may ask."""
-    flows = request.app[PARTS].flows
-    body = schemas.FlowsBody(items=[flow_body(flows.current(flow.name)) for flow in flows.flows()])
+    body = schemas.FlowsBody(items=[flow_body(offered) for offered in request.app[PARTS].flows.flows()])
     return web.Response(body=schemas.encoded(body), content_type="application/json")
 
 
@@ -26,14 +24,8 @@ async def match(request: web.Request, _speaker: Speaker) -> web.Response:
     """Find the chatflows for what was typed, best first."""
     body = await body_of(request, schemas.MatchText)
     items = [
-        schemas.MatchedFlow(
-            flow=m.flow.name,
-            title=m.flow.title,
-            description=m.flow.description,
-            answers=dict(m.answers),
-            score=m.score,
-        )
-        for m in best(request.app[PARTS].flows.flows(), body.text)
+        schemas.MatchedFlow(flow=f.name, title=f.title, description=f.description, answers=dict(answers))
+        for f, answers in request.app[PARTS].flows.match(body.text)
     ]
     return web.Response(
         body=schemas.encoded(schemas.MatchesBody(items=items)), content_type="application/json"

@@ -184,11 +184,10 @@ class MatchedFlow(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     description: str
     answers: dict[str, Any]
-    score: float  # 0 to 100
 
 
 class MatchesBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Chatflows that fit, best first; empty when none does."""
+    """Chatflows that fit: one when it is clear, else the likely ones, best first; empty when none does."""
 
     items: list[MatchedFlow]
 

@@ -20,15 +20,15 @@ from bot.channels.web_clean import clean_data
 from bot.channels.web_forms import rows_of, value_of
 from bot.channels.web_guard import Speaker, must_be_plain, require_speaker
 from bot.channels.web_parts import PARTS, Parts
-from bot.channels.web_render import TEXTS, flow_cards, laid_out, page, shown_data
+from bot.channels.web_render import TEXTS, flow_card, laid_out, page, shown_data
 from bot.channels.web_sign_in import signed_out_page
 from bot.channels.ws import SESSION_ID
-from bot.engine import match
+from bot.engine.form import Flow
 from bot.engine.refusals import InvalidAnswer, NoSuchSession, Refused
 from bot.engine.session import Entry, Session, Shown
 
+Found = Sequence[tuple[Flow, Mapping[str, Any]]]
 RAIL = 30  # sessions listed beside the conversation
-CLEAR, AHEAD = 85.0, 10.0  # of 100: how well a flow fits to be opened at once, and how far ahead it is
 GOING_ON = 3  # open sessions offered on the start page
 
 
@@ -49,11 +49,10 @@ async def begin(request: web.Request) -> web.StreamResponse:
     parts, text, flow = request.app[PARTS], fields.get("text", "").strip()[:2000], fields.get("flow", "")
     answers = _answers(fields.get("answers", ""))
     if not flow:
-        found = match.best(parts.flows.flows(), text)
-        meant = clearly_meant(found)
-        if meant is None:
+        found = parts.flows.match(text) if text else []
+        if len(found) != 1:
             return await _start_page(request, speaker, text=text, found=found)
-        flow, answers = meant.flow.name, dict(meant.answers)
+        flow, answers = found[0][0].name, dict(found[0][1])
     may_open_flow(parts, speaker, flow)
     view = await parts.runtime.open(
         person=speaker.person,
@@ -63,13 +62,6 @@ async def begin(request: web.Request) -> web.StreamResponse:
         typed=fields.get("typed", text),
     )
     raise web.HTTPSeeOther(f"/s/{view.session.id}")
-
-
-def clearly_meant(found: Sequence[match.Match]) -> match.Match | None:
-    """The one flow that was meant: it fits well, and no other nearly as well."""
-    if not found or found[0].score < CLEAR:
-        return None
-    return None if len(found) > 1 and found[1].score > found[0].score - AHEAD else found[0]
 
 
 def _answers(text: str) -> dict[str, Any]:
@@ -82,15 +74,14 @@ def _answers(text: str) -> dict[str, Any]:
 
 
 async def _start_page(
-    request: web.Request, speaker: Speaker, *, text: str, found: Sequence[match.Match] | None
+    request: web.Request, speaker: Speaker, *, text: str, found: Found | None
 ) -> web.Response:
     parts = request.app[PARTS]
     sessions = await _rail(parts, speaker)
-    flows = [m.flow for m in found] if found else list(parts.flows.flows())
-    filled = [dict(m.answers) for m in found] if found else [{} for _ in flows]
+    offered: Found = found or [(ready.flow, {}) for ready in parts.flows.flows()]
     cards = [
-        {**card, "id": new_id(), "answers": msgspec.json.encode(answers).decode()}
-        for card, answers in zip(flow_cards(flows), filled, strict=True)
+        {**flow_card(flow), "id": new_id(), "answers": msgspec.json.encode(answers).decode()}
+        for flow, answers in offered
     ]
     return page(
         "start.html",

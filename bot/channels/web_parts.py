@@ -159,10 +159,11 @@ class Offered(Protocol):
 
 
 class Flows(Protocol):
-    """The chatflows of this bot in their present versions (`bot.plugins.book.FlowBook`)."""
+    """The chatflows of this bot in their present versions, and those that fit what was typed: one when it is
+    clear, else the likely ones, best first (`bot.plugins.book.FlowBook`)."""
 
-    def flows(self) -> Sequence[Flow]: ...
-    def current(self, name: str) -> Offered: ...
+    def flows(self) -> Sequence[Offered]: ...
+    def match(self, text: str) -> Sequence[tuple[Flow, Mapping[str, Any]]]: ...
 
 
 class Uploading(Protocol):

@@ -7,7 +7,7 @@ compares both for every kind of question and entry.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from aiohttp import web
 
 import web as files
 from bot.channels.web_clean import clean_data
+from bot.engine.form import Flow
 from bot.engine.session import Entry, Shown
 from bot.engine.text import plain
 
@@ -116,9 +117,9 @@ def laid_out(entries: Sequence[Entry], open_seq: int) -> list[dict[str, Any]]:
     return blocks
 
 
-def flow_cards(flows: Sequence[Any]) -> list[Mapping[str, Any]]:
-    """The chatflows as cards of the start page."""
-    return [
-        clean_data({"name": f.name, "title": f.title, "description": f.description, "risk": f.risk})
-        for f in flows
-    ]
+def flow_card(flow: Flow) -> dict[str, Any]:
+    """A chatflow as a card of the start page."""
+    card: dict[str, Any] = clean_data(
+        {"name": flow.name, "title": flow.title, "description": flow.description, "risk": flow.risk}
+    )
+    return card

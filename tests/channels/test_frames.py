@@ -1,4 +1,4 @@
-"""docs/api.md: every frame has an example there; a client's are sent, the bot's have the shape of what it sends."""
+"""docs/api.md: every frame has an example there; a client's are sent, the bot's have the right shape."""
 
 from __future__ import annotations
 

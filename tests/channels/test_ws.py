@@ -29,7 +29,7 @@ async def following(
 
 async def until(ws: ClientWebSocketResponse, kind: str, within_s: float = 5) -> list[dict[str, Any]]:
     """All frames up to the first of a kind."""
-    frames = []
+    frames: list[dict[str, Any]] = []
     async with asyncio.timeout(within_s):
         while not frames or frames[-1]["type"] != kind:
             frames.append(await ws.receive_json())
@@ -200,7 +200,8 @@ async def test_client_that_takes_nothing_is_let_go_and_others_are_served(
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"\x81\x90\x00\x00\x00\x00" + b'{"type":"hello"}')  # masked with zeros; then nothing is read
     await writer.drain()
-    lines = list(house.app[LINES])
+    open_lines = house.app[LINES]
+    lines = list(open_lines)
     frame = progress_frame(Progress(order="o-1", step="s", says="x" * 3000))
     with pytest.raises(Bye, match="too_slow"):
         for _ in range(20_000):
