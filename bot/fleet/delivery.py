@@ -83,14 +83,35 @@ class Delivery:
         async with self._lock(effect.id):
             record = await self._book.get(effect.id)
             if record is None:
-                record = await self._book.add(await self._record_of(effect))
-            elif not _is_of(record, effect):
+                await self._send_new(await self._record_of(effect))
+                return
+            if not _is_of(record, effect):
                 _log.error("order.changed", order=effect.id, session=effect.session)
                 raise OrderChanged(order=effect.id)
             if record.is_settled:
                 self._tell_again(record)
             else:
                 await self._hand_over(record)
+
+    async def _send_new(self, record: OrderRecord) -> None:
+        """Store and hand over. Where its node is linked, all that has to be written is written at once."""
+        link = self._link_of(record.node)
+        if record.is_settled or link is None or not link.is_up or record.verb not in link.verbs:
+            record = await self._book.add(record)
+            if record.is_settled:
+                self._tell_again(record)
+            else:
+                await self._hand_over(record)
+            return
+        handed = msgspec.structs.replace(record, handed_ms=self._now_ms())
+        kept, held = await asyncio.gather(self._book.add(handed), self._begin(handed), return_exceptions=True)
+        for failed in (kept, held):
+            if isinstance(failed, BaseException) and not isinstance(failed, NameHeld):
+                raise failed
+        if isinstance(held, NameHeld):
+            await self._settle(handed, _name_held(held))
+        elif isinstance(kept, OrderRecord):
+            await self._hand_over(kept, begun=True)
 
     async def resume(self, link: Link) -> None:
         """A link came up: hand over every open order of its node, the oldest first."""
@@ -160,7 +181,7 @@ class Delivery:
             deployment=order.deployment if isinstance(order, ApplyDeployment | RemoveDeployment) else "",
         )
 
-    async def _hand_over(self, record: OrderRecord) -> None:
+    async def _hand_over(self, record: OrderRecord, *, begun: bool = False) -> None:
         if self._book.may_expire(record):
             problem = Problem(
                 code="expired",
@@ -179,18 +200,23 @@ class Delivery:
                 raise NodeOffline(node=record.node)
             await self._settle(record, unknown_verb(record.verb))
             return
+        if not begun:  # again: nothing; after a crash between the two records: now
+            try:
+                await self._begin(record)
+            except NameHeld as e:
+                await self._settle(record, _name_held(e))
+                return
         if not record.handed_ms:
-            order = body_in(record.envelope).order
-            if isinstance(order, ApplyDeployment | RemoveDeployment):
-                try:
-                    await self._deployments.begin(record, order)
-                except NameHeld as e:
-                    await self._settle(record, _name_held(e))
-                    return
             record = await self._book.change(record.id, handed_ms=self._now_ms())
         link.sent.add(record.id)
         await link.say(OrderSent(envelope=record.envelope.decode()))
         _log.info("order.sent", order=record.id, verb=record.verb, node=record.node, session=record.session)
+
+    async def _begin(self, record: OrderRecord) -> None:
+        """Write down what the order does to a deployment. Raises NameHeld."""
+        order = body_in(record.envelope).order
+        if isinstance(order, ApplyDeployment | RemoveDeployment):
+            await self._deployments.begin(record, order)
 
     def _refused(self, record: OrderRecord, problem: Problem) -> OrderRecord:
         now = self._now_ms()
@@ -254,6 +280,7 @@ class Delivery:
                 )
                 if not is_kept:
                     return
+            link.sent.discard(record.id)
         try:
             await link.say(ResultKept(order=said.order))
         except NodeOffline:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from agent.orders import ApplyDeployment, DeploymentFact, RemoveDeployment
+from agent.orders import ApplyDeployment, DeploymentFact, RemoveDeployment, Revision
 from agent.orders.results import Result
 from bot.fleet.records import (
     Change,
@@ -26,6 +26,7 @@ from bot.fleet.records import (
     encoded,
     every,
 )
+from bot.fleet.signing import body_in
 from bot.store import Conflict, Kind, Store
 
 HISTORY = 100  # changes kept of a deployment; the audit has them all
@@ -96,6 +97,9 @@ class DeploymentBook:
 
     async def begin(self, record: OrderRecord, order: ApplyDeployment | RemoveDeployment) -> None:
         """Write down that an order is about to be handed over; again: nothing. Raises NameHeld."""
+        present = await self.get(order.deployment)
+        if present is not None and any(c.order == record.id for c in present.history):
+            return
         if isinstance(order, ApplyDeployment):
             await self._claim(order.name, order.deployment)
         await self._change(order.deployment, lambda present: _begun(present, record, order, self._now_ms()))
@@ -249,13 +253,18 @@ def _finished(
         if is_done:
             return msgspec.structs.replace(changed, state="removed", revision=None, trying=None)
         return msgspec.structs.replace(changed, state="applied" if present.revision else "failed")
-    if is_done:
-        return msgspec.structs.replace(
-            changed, state="applied", revision=present.trying, trying=None, leftover=False
-        )
+    tried = _revision_of(record)
+    other = present.trying if present.trying != tried else None  # another order is under way meanwhile
+    revision = tried if is_done else present.revision
     return msgspec.structs.replace(
         changed,
-        state="applied" if present.revision else "failed",
-        trying=None,
-        leftover=bool(result.problem and result.problem.left_behind),
+        state="applying" if other else "applied" if revision else "failed",
+        revision=revision,
+        trying=other,
+        leftover=not is_done and bool(result.problem and result.problem.left_behind),
     )
+
+
+def _revision_of(record: OrderRecord) -> Revision | None:
+    order = body_in(record.envelope).order
+    return order.revision if isinstance(order, ApplyDeployment) else None

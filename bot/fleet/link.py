@@ -28,6 +28,7 @@ from agent.link.messages import (
 )
 from bot.fleet.refusals import NodeOffline
 from bot.fleet.transfers import Transfers
+from bot.store import StoreError
 
 SEND_WITHIN_S = 20  # a peer that takes nothing for so long is gone
 Heard = ProgressSaid | ResultSaid | DeploymentsSaid
@@ -120,6 +121,8 @@ class Link:
                     return f"it sent {type(message).__name__}, which only a bot may send"
             except NodeOffline:
                 break
+            except StoreError as e:  # the agent comes back and asks again
+                return f"the store could not be asked: {e.sentence}"
         return "the connection ended"
 
     async def _pump(self, transfers: Transfers) -> None:

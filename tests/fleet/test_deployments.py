@@ -105,6 +105,44 @@ async def test_a_failed_upgrade_keeps_the_former_revision(lab: Lab) -> None:
     assert [(c.revision, c.outcome) for c in record.history] == [(1, "done"), (2, "failed")]
 
 
+async def test_a_bot_that_dies_between_order_and_deployment_record_makes_good_for_it(lab: Lab) -> None:
+    node = await lab.linked()
+    effect = lab.deploy(node)
+    await lab.fleet.send(effect)
+    first = await node.order()
+    await lab.down(node)
+    for kind in ("deployment", "name"):  # as if these two had not been written yet
+        await lab.storage.raw.delete(await lab.storage.key_of(kind))
+    await lab.restart()
+    assert await lab.fleet.deployments() == []
+    await lab.up(node)
+    assert (await node.order()).text == first.text
+    record = (await _only(lab)).record
+    assert record is not None and record.state == "applying"
+    await lab.fleet.send(lab.deploy(node, deployment=OTHER))
+    problem_of_other = (await lab.result())[1].problem
+    assert problem_of_other is not None and problem_of_other.code == "name_taken"
+
+
+async def test_of_two_revisions_under_way_at_once_each_is_recorded_as_it_ends(lab: Lab) -> None:
+    node = await lab.linked()
+    await _applied(lab, node)
+    orders = []
+    for number in (2, 3):
+        await lab.fleet.send(lab.deploy(node, number=number))
+        orders.append(await node.order())
+    for order, outcome, state, runs in (
+        (orders[0], "done", "applying", 2),
+        (orders[1], "failed", "applied", 2),
+    ):
+        await node.finish(order, outcome)
+        await lab.result()
+        await node.until_kept()
+        record = (await _only(lab)).record
+        assert record is not None and record.revision is not None
+        assert (record.state, record.revision.number) == (state, runs)
+
+
 async def test_a_failed_first_revision_frees_its_name(lab: Lab) -> None:
     node = await lab.linked()
     await _applied(lab, node, "failed")

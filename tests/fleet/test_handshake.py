@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 import stat
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
+from nacl.public import SealedBox
 from nacl.signing import SigningKey
 
 from agent.link import messages
@@ -41,6 +43,22 @@ async def test_a_node_that_is_pinned_later_gets_in_without_a_restart(lab: Lab) -
     await node.hang_up()
     write_pin(lab.installation.directory, identity=node.identity_hex, sealing=node.sealing_hex)
     assert isinstance(await node.say_hello(), Welcome)
+
+
+async def test_a_node_record_changed_in_the_store_gives_nobody_other_keys(lab: Lab) -> None:
+    node, intruder = await lab.linked("box"), lab.stranger()
+    await lab.down(node)
+    for true, false in (
+        (node.identity_hex, intruder.identity_hex),
+        (node.sealing_hex, intruder.sealing_hex),
+    ):
+        await lab.storage.overwrite("node", node.id, (true.encode(), false.encode()))
+    intruder.id = node.id
+    assert isinstance(await intruder.say_hello(), Bye)
+    await lab.up(node)
+    assert [n.name for n in await lab.fleet.nodes()] == ["box"]
+    sealed = lab.fleet.seal(node.id, "x")["for_node"]
+    assert SealedBox(node.sealing).decrypt(base64.b64decode(sealed)) == b"x"
 
 
 async def test_a_node_whose_pin_was_taken_away_is_refused(lab: Lab) -> None:
