@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import importlib.metadata
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -27,12 +28,13 @@ from bot.engine.refusals import Gone
 from bot.fleet import keys as fleet_keys
 from bot.fleet.fleet import Fleet
 from bot.fleet.keys import Installation
+from bot.ops.metrics import Metrics, Read
 from bot.people import People
 from bot.plugins.book import FlowBook, Loaded
 from bot.runtime import KeptFlows, Runtime
 from bot.settings import Settings
 from bot.store import Store, StoreError, StoreGone
-from bot.store.setup import BOT_USER, prepare
+from bot.store.setup import BOT_USER, Prepared, prepare
 
 STORE_WITHIN_S = 60.0  # the supervisor starts the store at the same time; a long file takes a while to load
 STORE_PAUSE_S = 0.02
@@ -80,6 +82,7 @@ class Bot:
     runtime: Runtime
     audit: AuditLog
     demos: DemoImages
+    metrics: Metrics
     warnings: tuple[str, ...] = ()
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -165,6 +168,7 @@ class Bot:
             fleet=FleetViews(self.fleet),
             audit=AuditViews(self.settings.data / "audit"),
             ready=self.ready,
+            counted=self.metrics,
         )
 
     async def _make_demo(self) -> None:
@@ -228,8 +232,11 @@ async def _made(settings: Settings, port: int, installation: Installation, stack
         now_ms=now_ms,
     )
 
+    metrics = Metrics(_readings(fleet, runtime))
+
     async def finished(order: str, result: Result) -> None:
         await runtime.order_finished(order, result)
+        metrics.result(result.verb, result.outcome)
 
     async def progressed(order: str, progress: Progress) -> None:
         await runtime.order_progressed(order, progress)
@@ -247,9 +254,28 @@ async def _made(settings: Settings, port: int, installation: Installation, stack
         runtime=runtime,
         audit=audit,
         demos=demos,
+        metrics=metrics,
         warnings=warnings,
         _stack=stack,
     )
+
+
+def _readings(fleet: Fleet, runtime: Runtime) -> list[Read]:
+    """What is read when somebody asks for the metrics."""
+    return [
+        Read(
+            "hercules_orders_open",
+            "Orders without a final result",
+            "verb",
+            lambda: Counter(order.verb for order in fleet.open_orders()),
+        ),
+        Read(
+            "hercules_effects_parked",
+            "Steps that keep failing",
+            "",
+            lambda: {"": float(len(runtime.parked()))},
+        ),
+    ]
 
 
 class _Auditor:
@@ -277,23 +303,7 @@ async def _open_store(settings: Settings, installation: Installation) -> tuple[S
     """Make the store ready as its admin, then connect as the bot's user, who may do far less."""
     keys = await asyncio.to_thread(store_keys.ensure, settings)
     door = store_keys.door(settings, keys)
-    end = time.monotonic() + STORE_WITHIN_S
-    while True:
-        try:
-            prepared = await prepare(
-                door.url,
-                user=door.admin_user,
-                password=door.admin_password,
-                bot_password=keys.bot,
-                tag_key=installation.tag_key,
-                installation=installation.id,
-                may_create=not keys.made,
-            )
-            break
-        except StoreGone as e:
-            if time.monotonic() > end:
-                raise StoreAbsent(why=e.sentence) from e
-            await asyncio.sleep(STORE_PAUSE_S)
+    prepared = await _prepared(door, keys, installation)
     await asyncio.to_thread(store_keys.note_made, settings, keys)
     for warning in prepared.warnings:
         _log.warning("store.warning", says=warning)
@@ -305,6 +315,28 @@ async def _open_store(settings: Settings, installation: Installation) -> tuple[S
         installation=installation.id,
     )
     return store, tuple(prepared.warnings)
+
+
+async def _prepared(
+    door: store_keys.StoreDoor, keys: store_keys.StoreKeys, installation: Installation
+) -> Prepared:
+    """Wait for the store, which the supervisor starts at the same time, and make it ready."""
+    end = time.monotonic() + STORE_WITHIN_S
+    while True:
+        try:
+            return await prepare(
+                door.url,
+                user=door.admin_user,
+                password=door.admin_password,
+                bot_password=keys.bot,
+                tag_key=installation.tag_key,
+                installation=installation.id,
+                may_create=not keys.made,
+            )
+        except StoreGone as e:
+            if time.monotonic() > end:
+                raise StoreAbsent(why=e.sentence) from e
+            await asyncio.sleep(STORE_PAUSE_S)
 
 
 async def _listen_on(runner: Any, port: int) -> None:

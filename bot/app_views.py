@@ -13,9 +13,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from bot.audit import lines
+from bot.engine.form import Flow
+from bot.engine.ready import Ready
 from bot.engine.refusals import Refused
 from bot.fleet.fleet import Fleet
 from bot.fleet.records import OrderRecord
+from bot.plugins.book import FlowBook
 
 T = TypeVar("T")
 
@@ -33,6 +36,21 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     items: Sequence[Any]
     next: str = ""
+
+
+class FlowViews:
+    """The flows of now."""
+
+    def __init__(self, book: FlowBook) -> None:
+        self._book = book
+
+    def flows(self) -> list[Flow]:
+        """Every flow in its present version."""
+        return [ready.flow for ready in self._book.flows()]
+
+    def current(self, name: str) -> Ready:
+        """The present version of a flow. Raises NoSuchFlow."""
+        return self._book.current(name)
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):

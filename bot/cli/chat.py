@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from typing import Any
 
@@ -38,7 +39,8 @@ def chat(
     from bot.channels.terminal_wire import Told
 
     settings = settings_of(ctx)
-    with errors_told():
+    code = 1  # Ctrl-C
+    with errors_told(), contextlib.suppress(KeyboardInterrupt):
         try:
             given = parse_set(words)
             code = asyncio.run(_chat(settings, flow, given, yes, yes_destroy, as_json))
@@ -48,8 +50,6 @@ def chat(
             if e.problem.get("status") in (404, 422):
                 _wrong_use(e)
             raise
-        except KeyboardInterrupt:
-            code = 1
     sys.exit(code)
 
 

@@ -103,7 +103,8 @@ def add_owner_calls(app: web.Application, bot: Bot) -> None:
 
     async def list_flows(_: web.Request) -> web.Response:
         flows = [
-            {"name": f.name, "title": f.title, "risk": f.risk, "source": f.source} for f in bot.book.flows()
+            {"name": f.name, "title": f.title, "risk": f.risk, "source": f.source}
+            for f in (ready.flow for ready in bot.book.flows())
         ]
         faults = [{"file": t.file, "line": t.line, "says": t.says} for t in bot.book.troubles()]
         return _json({"items": flows, "faults": faults})

@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bot.cli.common import data_option, errors_told, say_error, settings_of
+from bot.settings import Settings
+
+if TYPE_CHECKING:
+    from bot.cli.supervisor import Supervisor
 
 
 @click.command()
@@ -41,12 +48,33 @@ def up(
         )
         sys.exit(2)
     settings = settings_of(ctx, port=port, redis=redis, agent=False if no_agent else None)
-    with errors_told(), place.held(settings):
-        say = lambda line: click.echo(line, err=False)  # noqa: E731
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_run(Supervisor, settings, say, not no_link))
+    log = settings.logs / "up.log"
+    with errors_told(), place.held(settings), _logged(log), contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(Supervisor, settings, show_link=not no_link))
 
 
-async def _run(kind: type, settings: object, say: object, show_link: bool) -> None:
-    await kind(settings, say=say, show_link=show_link).run()
+@contextlib.contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """What the supervisor's parts log goes to a file; the terminal is for sentences."""
+    import structlog
+
+    with path.open("a") as file:
+        path.chmod(0o600)
+        structlog.configure(
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.JSONRenderer(),
+            ],
+            logger_factory=structlog.WriteLoggerFactory(file=file),
+        )
+        yield
+
+
+async def _run(kind: type[Supervisor], settings: Settings, *, show_link: bool) -> None:
+    await kind(settings, say=_say, show_link=show_link).run()
+
+
+def _say(line: str) -> None:
+    click.echo(line)
+    sys.stdout.flush()

@@ -46,6 +46,14 @@ class Machine:
 
     def up(self, *more: str) -> str:
         """Start it; returns the one-time link once it answers."""
+        up = self.begin_up(*more)
+        came = wait_until(lambda: up.poll() is not None or "Ctrl-C" in self.said(), READY_WITHIN_S)
+        assert came, self.all_logs()
+        assert up.poll() is None, self.all_logs()
+        return re.findall(r"http://localhost:\d+/in/\S+", self.said())[-1]
+
+    def begin_up(self, *more: str) -> subprocess.Popen[bytes]:
+        """Start it without waiting."""
         assert self._up is None
         self.out.unlink(missing_ok=True)
         with self.out.open("wb") as out:
@@ -58,11 +66,7 @@ class Machine:
                 cwd="/",
                 start_new_session=True,
             )
-        up = self._up
-        came = wait_until(lambda: up.poll() is not None or "Ctrl-C" in self.said(), READY_WITHIN_S)
-        assert came, self.all_logs()
-        assert up.poll() is None, self.all_logs()
-        return re.findall(r"http://localhost:\d+/in/\S+", self.said())[-1]
+        return self._up
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it as Ctrl-C does; returns the exit code."""
@@ -143,6 +147,45 @@ class Machine:
             if status != 503 or time.monotonic() > end:
                 return status, answer
             time.sleep(0.1)
+
+    def wait_for_agent(self) -> None:
+        """Wait until the agent of this machine is connected."""
+        assert wait_until(self._agent_is_there, READY_WITHIN_S), self.all_logs()
+
+    def _agent_is_there(self) -> bool:
+        listed = self.cli("node", "list", "--json")
+        return listed.returncode == 0 and any(node["online"] for node in json.loads(listed.stdout))
+
+    def begin(self, flow: str, **answers: Any) -> str:
+        """Open a session over the API; returns its id."""
+        status, session = self.api(
+            "POST", "/sessions", {"id": f"t-{time.time_ns()}", "flow": flow, "answers": answers}
+        )
+        assert status == 201, session
+        return str(session["id"])
+
+    def until_asked(self, session: str, name: str = "", *, within_s: float = 60) -> dict[str, Any]:
+        """Wait until the session asks (that question), or has ended; returns it."""
+        end = time.monotonic() + within_s
+        while True:
+            status, now = self.api("GET", f"/sessions/{session}")
+            assert status == 200, now
+            shown = now["prompt"]
+            if now["status"] != "open" or (shown and not shown["loading"] and name in ("", shown["name"])):
+                return dict(now)
+            assert time.monotonic() < end, f"still not asking {name}: {now}\n{self.all_logs()}"
+            time.sleep(0.05)
+
+    def answer(self, session: str, seq: int, value: Any, *, id: str = "") -> tuple[int, Any]:
+        """Answer prompt `seq`; tried again with the same id while the bot is away."""
+        body = {"seq": seq, "id": id or f"a-{time.time_ns()}", "value": value}
+        return self.api("POST", f"/sessions/{session}/answers", body)
+
+    def entries(self, session: str) -> list[dict[str, Any]]:
+        """The transcript."""
+        status, page = self.api("GET", f"/sessions/{session}/entries?after=0")
+        assert status == 200, page
+        return list(page["items"])
 
     def containers(self) -> list[str]:
         """Names of the containers on the engine, running or not."""
