@@ -244,6 +244,8 @@ def _take(
     turn.leave_crumb(ask.as_, accepted.given, seq, quiet=quiet)
     turn.assign(ask.as_, accepted.named)
     _forget(turn, ask.as_)
+    if turn.session.returning == trail.RETRYING:
+        turn.set(returning="")  # the one answer that is repeated by itself
     turn.go("answered", ask.then[accepted.branch] if isinstance(ask.then, dict) else ask.then)
 
 

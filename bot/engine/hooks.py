@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bot.engine import answers, form
+from bot.engine.answers import LOOK_AGAIN
 from bot.engine.ready import WAY_ON, Flows
 from bot.engine.session import Session
 
@@ -33,7 +34,7 @@ def check_wanted(flows: Flows, session: Session, seq: int, value: Any) -> CheckW
         return None
     frame = session.stack[-1]
     ask = flows.by_version(frame.version).flow.states[frame.state]
-    if not isinstance(ask, form.Ask) or ask.check is None:
+    if not isinstance(ask, form.Ask) or ask.check is None or value == LOOK_AGAIN:
         return None
     kept = session.kept.get(ask.as_)
     accepted = answers.accept(

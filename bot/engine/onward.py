@@ -48,4 +48,4 @@ def _restart(turn: Turn) -> None:
     kept = {**turn.session.kept}
     if crumb.name:
         kept[crumb.name] = Kept(value=crumb.value, seq=crumb.seq, quiet=crumb.quiet)
-    turn.set(kept=kept, returning=trail.RETRYING, restarts=False)
+    turn.set(kept=kept, returning=trail.RETRYING if crumb.name else "", restarts=False)

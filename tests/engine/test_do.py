@@ -234,3 +234,33 @@ def test_the_audit_hears_of_orders_and_the_end() -> None:
     play = at_the_end().answer(True)
     told = [e.what for e in play.effects if type(e).__name__ == "Audit"]
     assert told == ["session.opened", *["order.sent", "order.finished"] * 3, "session.ended"]
+
+
+class Careful(Chatflow):
+    """Something that can be undone stands before the confirmation."""
+
+    title = "Careful"
+    risk = "changes"
+    what = Ask(Text("What?"))
+    get = Do(orders.PullImage(image=PIN), undo=orders.RemoveImage(image=PIN))
+    look = Do(orders.GetFacts())
+    sure = Ask(Confirm("Sure?"), then={"yes": "start", "no": "done"})
+    start = Do(orders.StartTarget(target={"type": "part", "deployment": "d-0000000000000000"}))
+    done = End("ok")
+
+
+def test_a_confirmation_is_repeated_only_for_the_very_thing_it_confirmed() -> None:
+    play = Play(Careful).answer("a").finish().finish().answer(True).finish("failed")
+    assert play.answer("retry").waiting.verb == "container.start", "the same thing is tried again"
+    play.finish("failed").answer("back").undo().finish()
+    assert play.shown.name == "what"
+    play.answer("b").finish().finish("failed").finish()
+    assert play.shown.name == "way_on"
+    play.answer("retry").finish().finish()
+    assert play.shown.name == "sure", "another thing is confirmed anew"
+
+
+def test_a_failure_before_any_prompt_starts_over() -> None:
+    play = Play(Careful, answers={"what": "a"}).finish().finish("failed").finish()
+    assert [o.value for o in play.shown.options] == ["retry", "back", "cancel"]
+    assert play.answer("retry").waiting.verb == "image.pull"
