@@ -14,8 +14,6 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from agent.orders import limits
-
 VALUE_CHARS: Final = 50_000  # of one value in a text: a container's log (48,000) fits
 ITEMS: Final = 2_000  # of a list that a filter walks through
 MASK: Final = "••••••"
@@ -259,11 +257,6 @@ def _need_text(value: Any) -> str:
     if len(value) > VALUE_CHARS:
         raise Unfit(f"the text has more than {VALUE_CHARS} characters")
     return value
-
-
-def is_deployment_name(text: str) -> bool:
-    """Whether a text may be a deployment's name."""
-    return re.fullmatch(limits.NAME_PATTERN, text) is not None
 
 
 FILTERS: Final[dict[str, Filter]] = {

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from bot.engine import checks, form, orders, rows, ways
+from bot.engine import checks, form, rows, ways
 from bot.engine.checks import Problem
 from bot.engine.orders import RANK, RISKS
 
@@ -162,9 +162,3 @@ def _too_low_risk(flow: form.Flow) -> Iterator[Problem]:
             yield _say(
                 name, "risk", f"{state.order.verb} {risk}, but the chatflow says that it only {flow.risk}."
             )
-
-
-def risk_of(flow: form.Flow) -> form.Risk:
-    """The highest risk of a flow's own orders."""
-    found: list[form.Risk] = [RISKS[s.order.verb] for s in flow.states.values() if isinstance(s, form.Do)]
-    return max(found, key=lambda risk: orders.RANK[risk], default="reads")

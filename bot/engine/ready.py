@@ -40,11 +40,6 @@ class Ready:
         """Whether the event moves that state."""
         return bool(self.machine.get_transitions(trigger, source))
 
-    def prompt_of(self, name: str) -> form.Prompt | None:
-        """The prompt whose answer gets a name."""
-        state = self.flow.states.get(self.asks.get(name, ""))
-        return state.prompt if isinstance(state, form.Ask) else None
-
 
 class Flows(Protocol):
     """Where the engine gets flows from. Both raise NoSuchFlow."""

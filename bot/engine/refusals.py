@@ -109,14 +109,6 @@ class IdReused(Refused):
     do = "Use a new id for a new request; repeat an old one only with the same body."
 
 
-class SessionTooLong(Refused):
-    """10,000 entries or 4 MB."""
-
-    code, http = "session_too_long", 409
-    says = "This session has grown too long to go on."
-    do = "Start a new one; what was done stays done."
-
-
 class Stale(Refused):
     """A result, fact or timer that no session waits for (any more). To the sender it is settled."""
 
