@@ -140,7 +140,7 @@ class Workers:
             return
         kind = str(effect.__struct_config__.tag)
         if self._busy[kind] >= limits.AT_ONCE[kind]:
-            await self._store.release(leased, self._now_ms() + min(5_000, 250 * leased.attempt))
+            await self._again(leased, self._now_ms() + min(5_000, 250 * leased.attempt))
             return
         self._busy[kind] += 1
         try:
@@ -152,20 +152,19 @@ class Workers:
         try:
             async with asyncio.timeout(limits.CARRY_S):
                 done = await self._carrying.carry_out(effect, leased.attempt)
-            self._renewed.pop(effect.id, None)  # from here on its next time is what is said below
         except Tampered as e:  # the store has raised the alarm; nothing is to be done until somebody looked
             log.error("effect.held", effect=effect.id, kind=kind, session=effect.session, why=e.sentence)
-            await self._store.release(leased, self._now_ms() + limits.PARKED_MS)
+            await self._again(leased, self._now_ms() + limits.PARKED_MS)
         except (Gone, OSError, TimeoutError) as e:
             log.info("effect.later", effect=effect.id, kind=kind, session=effect.session, why=str(e))
             wait_ms = min(limits.BACKOFF_TO_MS, limits.BACKOFF_FROM_MS * 2 ** min(leased.attempt, 10))
-            await self._store.release(leased, self._now_ms() + wait_ms)
+            await self._again(leased, self._now_ms() + wait_ms)
         except Exception as e:
             await self._failed(leased, kind, e, never_park=isinstance(effect, SendOrder))
         else:
             self._parked.pop(effect.id, None)
             if isinstance(done, Later):
-                await self._store.release(leased, done.at_ms)
+                await self._again(leased, done.at_ms)
             elif done == "settle":
                 await self._store.settle(leased)
 
@@ -190,7 +189,12 @@ class Workers:
                 why=f"{type(e).__name__}: {e}"[:500],
                 at_ms=now_ms,
             )
-            await self._store.release(leased, now_ms + limits.PARKED_MS)
+            await self._again(leased, now_ms + limits.PARKED_MS)
             return
         wait_ms = min(limits.BACKOFF_TO_MS, limits.BACKOFF_FROM_MS * 2 ** min(leased.attempt, 10))
-        await self._store.release(leased, now_ms + wait_ms)
+        await self._again(leased, now_ms + wait_ms)
+
+    async def _again(self, leased: Leased, at_ms: int) -> None:
+        """Give it back for later; from here on this is its time, and no renewal's."""
+        self._renewed.pop(leased.effect_id, None)
+        await self._store.release(leased, at_ms)

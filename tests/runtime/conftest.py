@@ -1,4 +1,4 @@
-"""A real Valkey for the run, a real store, book of flows, engine and audit for each test; the fleet is fake."""
+"""A real Valkey for the run, a real store, book of flows, engine and audit for each test."""
 
 from __future__ import annotations
 

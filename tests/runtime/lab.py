@@ -1,8 +1,8 @@
 """An installation for tests: real store, engine, book of flows and audit; a fleet that is made here.
 
-`Lab.begin` starts a bot process's worth of parts on the store, `Lab.kill` takes them away without a word, as a
-kill -9 does: tasks end where they are, and the connection is dropped. `Lab.kill_at` has that happen at the
-n-th call of the store or the fleet.
+`Lab.begin` starts a bot process's worth of parts on the store, `Lab.kill` takes them away without a word, as
+a kill -9 does: tasks end where they are, and the connection is dropped. `Lab.kill_at` has that happen at
+the n-th call of the store or the fleet.
 """
 
 from __future__ import annotations
@@ -208,11 +208,16 @@ class Lab:
     def __init__(self, server: EmbeddedStore, folder: Path) -> None:
         self.server, self.folder = server, folder
         self.world = World()
+        self.ahead_ms = 0  # of the real clock
         self.points = 0
         self.kill_at = 0
         self.was_killed = asyncio.Event()
         self.plugin_folder = folder / "chatflows.d"
         self.plugin_folder.mkdir()
+
+    def now_ms(self) -> int:
+        """The clock of this installation."""
+        return now_ms() + self.ahead_ms
 
     def admin(self) -> Redis:
         """The operator's, and the attacker's, way into the store."""
@@ -220,11 +225,14 @@ class Lab:
             unix_socket_path=str(self.server.socket), username=self.server.admin_user, password=ADMIN
         )
 
-    async def outbox(self) -> list[bytes]:
+    async def outbox(self) -> list[bytes | str]:
         """The ids of all effects and timers that are in the store."""
         async with self.admin() as client:
             found = [key async for key in client.scan_iter("h1:*:effects")]
             return [id for key in found for id in await client.hkeys(key)]
+
+    async def outbox_is_empty(self) -> bool:
+        return not await self.outbox()
 
     async def make_ready(self) -> None:
         async with self.admin() as client:
@@ -248,7 +256,12 @@ class Lab:
         """Start a bot's parts."""
         self.was_killed.clear()
         self.store = await Store.connect(
-            self.server.url, user=BOT_USER, password=BOT, tag_key=TAG_KEY, installation=INSTALLATION
+            self.server.url,
+            user=BOT_USER,
+            password=BOT,
+            tag_key=TAG_KEY,
+            installation=INSTALLATION,
+            clock=self.now_ms,
         )
         self._count_calls(self.store)
         self.fleet = FakeFleet(self.world, self.at_point)
@@ -268,7 +281,7 @@ class Lab:
             flows=self.flows,
             audit=self.audit,
             body_key=BODY_KEY,
-            now_ms=now_ms,
+            now_ms=self.now_ms,
         )
         self.fleet.on_result = self.runtime.order_finished
         if start:
@@ -301,7 +314,7 @@ class Lab:
             raise Killed
 
     def _count_calls(self, store: Store) -> None:
-        """Every changing call of the store is two points: before it, and after it with the outcome unknown."""
+        """Every changing call of the store is two points: before it, and after it, nobody told."""
         for name in ("commit", "lease", "release", "settle", "put"):
             call = getattr(store, name)
 
@@ -333,15 +346,23 @@ class Lab:
     async def entries(self, session_id: str, who: Someone = ANNA) -> list[Entry]:
         return await self.runtime.entries(person=who, session_id=session_id)
 
-    async def until(
-        self, session_id: str, holds: Callable[[Session], bool], within_s: float = 15
-    ) -> Session:
+    async def until(self, session_id: str, holds: Callable[[Session], bool], within_s: float = 15) -> Session:
         """The session once it is as wanted; by watching it, without polling."""
         async with asyncio.timeout(within_s), self.runtime.watch(session_id) as updates:
             async for update in updates:
                 if isinstance(update.body, Session) and holds(update.body):
                     return update.body
         raise AssertionError
+
+
+async def until(holds: Callable[[], Awaitable[bool] | bool], within_s: float = 15) -> None:
+    """Wait for what has no event of its own."""
+    async with asyncio.timeout(within_s):
+        while True:
+            held = holds()
+            if held if isinstance(held, bool) else await held:
+                return
+            await asyncio.sleep(0.02)
 
 
 def asks(name: str) -> Callable[[Session], bool]:

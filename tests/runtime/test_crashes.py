@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ from bot.engine.refusals import Gone
 from bot.engine.session import Session
 from bot.runtime import View, limits
 from bot.store import EmbeddedStore
-from tests.runtime.lab import ADMIN, ANNA, BOT, Killed, Lab, asks, is_over
+from tests.runtime.lab import ADMIN, ANNA, BOT, Killed, Lab, asks, is_over, until
 
 T = TypeVar("T")
 Told = list[tuple[int, str, str, int, str, str]]
@@ -90,36 +91,28 @@ async def told(lab: Lab, session: Session) -> Told:
     return [(e.n, e.kind, e.state, e.seq, e.order, e.outcome) for e in await lab.entries(session.id)]
 
 
-async def settled(lab: Lab) -> None:
-    """Nothing is left in the store to be done."""
-    async with asyncio.timeout(15):
-        while left := await lab.outbox():
-            await asyncio.sleep(0.05)
-    assert not left
-
-
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a dead process held is taken up at once, not after seconds."""
-    monkeypatch.setattr(limits, "LEASE_MS", 400)
-    monkeypatch.setattr(limits, "RENEW_S", 0.1)
+    monkeypatch.setattr(limits, "LEASE_MS", 250)
+    monkeypatch.setattr(limits, "RENEW_S", 0.06)
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.timeout(400)
-async def test_killed_at_any_call_a_session_goes_on_and_everything_happens_once(lab: Lab) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.full), 4])
+async def test_killed_at_any_call_a_session_goes_on_and_everything_happens_once(lab: Lab, every: int) -> None:
     client = Client(lab)
     session = await client.play()
     wanted, orders = await told(lab, session), sorted(lab.world.orders)
-    await settled(lab)
+    await until(lab.outbox_is_empty)
     audited = verify(lab.folder / "audit").last
     assert audited > 8
-    for n in itertools.count(1):
+    for n in itertools.count(1, every):
         await lab.end()
         await lab.fresh()
         await lab.begin()
         lab.points, lab.kill_at = 0, n
-        import time; t=time.time(); print("POINT", n)
         client = Client(lab)
         session = await client.play()
         assert is_over(session), n
@@ -127,9 +120,8 @@ async def test_killed_at_any_call_a_session_goes_on_and_everything_happens_once(
         assert client.seen == list(range(1, len(client.seen) + 1)), n
         assert sorted(lab.world.orders) == orders, n
         assert {known.carried_out for known in lab.world.orders.values()} == {1}, n
-        print("TOOK", time.time()-t)
         was_killed = bool(client.restarts)
-        await settled(lab)
+        await until(lab.outbox_is_empty)
         assert verify(lab.folder / "audit").last == audited, n
         if not was_killed:
             assert n > 40
@@ -163,19 +155,19 @@ async def test_store_killed_again_and_again_in_the_middle_loses_nothing(
             await own_valkey.start()
 
     breaking = asyncio.create_task(havoc())
-    for round_ in range(3):
-        session = (await client.call(lambda: lab.open("fetch", id=f"r{round_}"))).session
+    for id in ("one", "two", "three"):
+        session = (await client.call(partial(lab.open, "fetch", id=id))).session
         session = (await client.answer(session, "nginx")).session
         await client.answer(session, True)
         session = await client.until(session.id, asks("more"))
         client.seen.clear()
         session = (await client.answer(session, "enough")).session
         assert is_over(session)
-        entries = await client.call(lambda: lab.entries(session.id))
+        entries = await client.call(partial(lab.entries, session.id))
         assert [e.n for e in entries] == list(range(1, len(entries) + 1))
     await breaking
     assert {known.carried_out for known in lab.world.orders.values()} == {1}
     assert len(lab.world.orders) == 6
-    await client.call(lambda: settled(lab))
+    await client.call(lambda: until(lab.outbox_is_empty))
     assert verify(tmp_path / "audit").last == 3 * 6
     await lab.end()

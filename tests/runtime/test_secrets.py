@@ -44,7 +44,8 @@ async def test_no_secret_in_the_store_the_log_or_a_view(lab: Lab, capfd: pytest.
 
 async def test_an_answer_without_its_node_is_refused_before_it_is_kept(lab: Lab) -> None:
     session = (await lab.open("secrets")).session
-    for value in (3, None, [], "x" * 3_000, ""):
+    values: list[object] = [3, None, [], "x" * 3_000, ""]
+    for value in values:
         with pytest.raises(InvalidAnswer):
             await lab.answer(session, value)
 
