@@ -278,7 +278,8 @@ def _pull(work: Work, pin: ImagePin) -> dict[str, Any]:
 
 def _import(work: Work, pin: ImagePin) -> dict[str, Any]:
     node, blob, size = work.node, pin.blob or "", pin.blob_bytes or 0
-    space = node.engine.free_bytes() - node.reserve
+    # the engine unpacks the archive beside the image before it is one
+    space = (node.engine.free_bytes() - node.reserve) // 2
     if space < size:
         raise Failed("disk_full", "There is not enough space on this machine for the image.")
     work.say("getting_image", "Fetching the file.", 0, size, "bytes")
@@ -289,8 +290,7 @@ def _import(work: Work, pin: ImagePin) -> dict[str, Any]:
     file = node.blobs.fetch(blob, size, came, work.mind)
     node.point("blob fetched")
     try:
-        # the engine unpacks the archive beside the image before it is one
-        image = archive.understand(file, architecture=node.engine.architecture(), limit=space // 2)
+        image = archive.understand(file, architecture=node.engine.architecture(), limit=space)
         tag = f"{IMPORTED}:{blob}"
         work.say("importing", "Loading the image.", 0, image.unpacked_bytes, "bytes")
         _load(node, _counted(work, archive.stream(image, tag), image.unpacked_bytes))

@@ -29,6 +29,7 @@ from agent.problems import EngineGone, Failed
 log = structlog.get_logger()
 
 PING_EVERY_S = 2.0
+AGAIN_S = 4.0  # an engine that starts is compared with twice: at once, and when it has restarted its own
 RETRY_S = 5.0  # between two tries to start something that should run
 _TOLD = frozenset({"start", "die", "destroy", "rename", "pause", "unpause"})  # or "health_status: …"
 
@@ -43,13 +44,30 @@ class Keeper:
         self._up = False
         self._crashes: dict[str, deque[float]] = defaultdict(deque)
         self._not_started: set[str] = set()
+        self._events: Any = None
+        self._compare_at: list[float] = []
+        self._threads: list[threading.Thread] = []
         self._changed = threading.Event()
         carrier.changed = self._changed.set
 
     def start(self) -> None:
         """Begin to watch."""
         for work in (self._ping, self._listen, self._report):
-            threading.Thread(target=work, name=f"keeper{work.__name__}", daemon=True).start()
+            thread = threading.Thread(target=work, name=f"keeper{work.__name__}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """End to watch, after `node.stopping` was set."""
+        if self._events is not None:
+            self._events.close()
+        for thread in self._threads:
+            thread.join(PING_EVERY_S * 2)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the engine answers and was compared with since it started."""
+        return self._up and self._events is not None and not self._compare_at
 
     def say(self) -> None:
         """Have the deployments said to the bot soon."""
@@ -71,7 +89,9 @@ class Keeper:
             if up != self._up:
                 log.info("engine.up" if up else "engine.down", engine=self.node.engine.base_url)
                 self._up = up
-                self._guarded(self.reconcile if up else self.say)
+            if up and self._compare_at and time.monotonic() >= self._compare_at[0]:
+                self._compare_at.pop(0)
+                self._guarded(self.reconcile)
             elif up and self._not_started and time.monotonic() > retry_at:
                 self._guarded(self._retry)
                 retry_at = time.monotonic() + RETRY_S
@@ -80,20 +100,23 @@ class Keeper:
             self.node.stopping.wait(PING_EVERY_S if up else PING_EVERY_S / 4)
 
     def _listen(self) -> None:
-        label = f"hercules.installation={self.node.trust.installation}"
         while not self.node.stopping.is_set():
-            try:
-                with self.node.engine.calling():
-                    stream = self.node.engine.api().events(
-                        decode=True, filters={"type": "container", "label": label}
-                    )
-                    for event in stream:
-                        self._saw(event)
-            except EngineGone:
-                pass  # the ping says so
-            except Failed as e:
-                log.warning("engine.events_refused", code=e.code, says=e.says)
+            self._guarded(self._follow_events)
             self.node.stopping.wait(0.5)
+
+    def _follow_events(self) -> None:
+        label = f"hercules.installation={self.node.trust.installation}"
+        with self.node.engine.calling():
+            self._events = self.node.engine.api().events(
+                decode=True, filters={"type": "container", "label": label}
+            )
+            # a stream that had to begin anew is how an engine that was away for a moment shows
+            now = time.monotonic()
+            self._compare_at = [now, now + AGAIN_S]
+            for event in self._events:
+                if self.node.stopping.is_set():
+                    return
+                self._saw(event)
 
     def _report(self) -> None:
         while not self.node.stopping.is_set():

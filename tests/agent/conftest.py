@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent.images import IMPORTED
 from tests.agent.place import Desk, in_network_of, prepare
 from tests.lab.engine import LabEngine
 
@@ -37,6 +38,13 @@ def make_desk(engine: LabEngine, inside: None, tmp_path: Path) -> Iterator[MakeD
     for desk in desks:
         with contextlib.suppress(Exception):
             desk.close()
+    if not engine.answers():
+        engine.start()
+    engine.clean()
+    for image in engine.client().images.list():
+        for tag in image.tags:
+            if tag.startswith(IMPORTED):
+                engine.remove_image(tag)
 
 
 @pytest.fixture

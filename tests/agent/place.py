@@ -138,9 +138,9 @@ class Desk:
         self.node = open_node(data, point)
         self.told: list[Message] = []
         self._came = threading.Condition()
-        self.carrier = Carrier(self.node, self._tell)
+        self.carrier = Carrier(self.node, self.tell)
 
-    def _tell(self, message: Message) -> None:
+    def tell(self, message: Message) -> None:
         with self._came:
             self.told.append(message)
             self._came.notify_all()
