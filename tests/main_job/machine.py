@@ -161,7 +161,7 @@ class Machine:
         status, session = self.api(
             "POST", "/sessions", {"id": f"t-{time.time_ns()}", "flow": flow, "answers": answers}
         )
-        assert status == 201, session
+        assert status == 201, f"{session}\n{self.all_logs()}"
         return str(session["id"])
 
     def until_asked(self, session: str, name: str = "", *, within_s: float = 60) -> dict[str, Any]:
