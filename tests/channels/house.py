@@ -1,12 +1,13 @@
 """A bot with its web channel for tests: real store, people, blobs, engine and runtime; the fleet is fake.
 
-`House.stop` and `House.start` are a restart under the same address; the store goes on between them.
+With `new_socket` it listens in another network namespace. `House.stop` and `House.start` are a restart under
+the same address; the store goes on between them.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,9 @@ from bot.store.setup import BOT_USER
 from tests.runtime.lab import BODY_KEY, BOT, INSTALLATION, TAG_KEY, FakeFleet, World, now_ms
 
 
-def free_port() -> int:
+def free_port(new_socket: Callable[[], socket.socket]) -> int:
     """A port of the loopback address that is free just now."""
-    with socket.socket() as probe:
+    with new_socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
@@ -62,10 +63,16 @@ class Lists:
 class House:
     """See the module."""
 
-    def __init__(self, server: EmbeddedStore, folder: Path) -> None:
-        self._server, self._folder = server, folder
+    def __init__(
+        self,
+        server: EmbeddedStore,
+        folder: Path,
+        *,
+        new_socket: Callable[[], socket.socket] = socket.socket,
+    ) -> None:
+        self._server, self._folder, self._new_socket = server, folder, new_socket
         self.world = World()
-        self.port = free_port()
+        self.port = free_port(new_socket)
         self.names: tuple[str, ...] = ()
         self._stack = AsyncExitStack()
 
@@ -108,8 +115,10 @@ class House:
         runner = runner_for(self.app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True)
-        await site.start()
+        listening = self._new_socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", self.port))
+        await web.SockSite(runner, listening).start()
         self.owner = await self.people.named("owner")
 
     async def stop(self) -> None:

@@ -69,10 +69,9 @@ def test_every_error_says_what_happened_and_what_to_do(capsys: Any) -> None:
     for kind in spoken():
         if kind in (Spoken, refusals.Refused, refusals.Gone):
             continue
-        error = (
-            kind([{"field": "f", "says": "S."}]) if "errors" in inspect.signature(kind).parameters else kind()
-        )
-        problem = problem_of(error)
+        make: Any = kind
+        takes_errors = "errors" in inspect.signature(kind).parameters
+        problem = problem_of(make([{"field": "f", "says": "S."}]) if takes_errors else make())
         print(problem.status, problem.code, "|", problem.detail, "|", problem.do)
         assert problem.detail.endswith((".", "?"))
         assert problem.do

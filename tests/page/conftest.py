@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from bot.engine.session import Session
-from tests.channels.conftest import house, web_valkey
+from bot.store import EmbeddedStore
+from tests.channels.conftest import web_valkey
 from tests.channels.house import House
-from tests.lab.browser import ARGS
+from tests.lab.browser import chromium
+from tests.lab.ground import Ground
+from tests.runtime.lab import Lab
 
-__all__ = ["house", "web_valkey"]
+__all__ = ["web_valkey"]
 
 expect.set_options(timeout=10_000)
-KNOWN = {
+KNOWN: dict[str, Any] = {
     "called": "web",
     "notes": "",
     "port": 8080,
@@ -27,7 +31,7 @@ KNOWN = {
 }
 WATCH = """
 document.addEventListener("securitypolicyviolation", (event) =>
-  console.error(`VIOLATION ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+  console.error(`VIOLATION ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
 """
 
 
@@ -76,11 +80,20 @@ class Screen:
 
 
 @pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
+async def house(web_valkey: EmbeddedStore, ground: Ground, tmp_path: Path) -> AsyncIterator[House]:
+    """A bot that serves where the browser is: in the lab's namespace, whose network nobody else changes."""
+    await Lab(web_valkey, tmp_path).make_ready()
+    house = House(web_valkey, tmp_path, new_socket=ground.new_socket)
+    await house.start()
+    yield house
+    await house.stop()
+
+
+@pytest.fixture
+async def browser(ground: Ground) -> AsyncIterator[Browser]:
+    """Chromium."""
+    async with chromium(ground) as browser:
         yield browser
-        await browser.close()
 
 
 async def signed_in(house: House, browser: Browser, **options: Any) -> Screen:
@@ -96,9 +109,9 @@ async def signed_in(house: House, browser: Browser, **options: Any) -> Screen:
 
 
 @pytest.fixture
-async def screen(house: House, chromium: Browser) -> AsyncIterator[Screen]:
+async def screen(house: House, browser: Browser) -> AsyncIterator[Screen]:
     """A window; a violation of the policy, an error of the script or a dialog fails the test."""
-    screen = await signed_in(house, chromium)
+    screen = await signed_in(house, browser)
     yield screen
     await screen.context.close()
     assert screen.wrong == []

@@ -81,7 +81,7 @@ export class LiveSession {
     this.railIs(outcome || status);
     document.title = `${prompt ? plain(prompt.label) : title} · ${this.brand}`;
     if (prompt && this.form?.dataset.seq === String(seq)) {
-      fill(this.form, prompt);
+      this.takeOptions({ prompt });
       return;
     }
     this.pending = null;
@@ -105,7 +105,10 @@ export class LiveSession {
   }
 
   takeOptions({ prompt }) {
-    if (this.form?.dataset.seq === String(prompt.seq)) fill(this.form, prompt);
+    const { form } = this;
+    if (form?.dataset.seq !== String(prompt.seq)) return;
+    fill(form, prompt);
+    if (form.waits && document.activeElement === find("#ask-label", form)) this.focus(form);
   }
 
   show(hadFocus) {
@@ -126,6 +129,7 @@ export class LiveSession {
     const fields = ".control .input:not([type=search]), .control input[type=radio]:checked, .control input[type=radio]:not(:disabled), .search .input";
     const calm = ["yes-no", "confirm"].includes(form.dataset.kind) || matchMedia("(pointer: coarse)").matches;
     const field = calm ? null : find(".search .input", form) ?? find(".control input[type=radio]:checked", form) ?? find(fields, form);
+    form.waits = !calm && !field; // for its options
     (field ?? find("#ask-label", form)).focus({ preventScroll: true });
     if (field?.type === "text") field.select();
   }
