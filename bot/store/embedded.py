@@ -6,6 +6,7 @@ synced before it is answered (appendfsync always); nothing is ever evicted. Rule
 directory: the server itself holds the lock of `store/lock` for as long as it lives. Rule 4: a damaged end of
 the append-only file (power cut) is cut off after a copy was kept; damage before the end starts nothing.
 Rule 5: on a full disk Valkey ends itself; `ended` says so, and `start` refuses until there is space.
+Rule 6: the default user cannot sign in but has all rights: some servers replay their file with these.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ enable-debug-command no
 enable-module-command no
 enable-protected-configs no
 {extra}
-user default off
+user default off resetpass ~* &* +@all
 user {admin} on #{admin_digest} ~* &* +@all
 user {bot} {bot_rules}
 """

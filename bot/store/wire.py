@@ -50,7 +50,9 @@ class _Call:
 def shown(url: str) -> str:
     """The address without the password, for messages."""
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    if parts.scheme == "unix":
+        return f"unix://{parts.path}"
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
 
 
 async def open_client(url: str, *, user: str, password: str) -> Redis | RedisCluster:

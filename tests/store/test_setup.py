@@ -67,6 +67,20 @@ async def test_server_older_than_functions_is_refused(
         await make_ready(valkey)
 
 
+@pytest.mark.parametrize("rights", ["off", "on nopass ~h1:* &* +@all", "on nopass ~* &* +@all -exec"])
+async def test_store_that_could_not_replay_its_file_is_refused(
+    valkey: EmbeddedStore, admin: Redis, rights: str
+) -> None:
+    await send(admin, "ACL", "SETUSER", "default", "reset", *rights.split())
+    try:
+        with pytest.raises(UnfitStore, match="default user") as refused:
+            await make_ready(valkey)
+        assert "+@all" in refused.value.next_step
+    finally:
+        await send(admin, "ACL", "SETUSER", "default", "reset", "off", "~*", "&*", "+@all")
+    await make_ready(valkey)
+
+
 async def test_store_of_another_installation_is_refused(valkey: EmbeddedStore, admin: Redis) -> None:
     for call in (make_ready, connect):
         with pytest.raises(UnfitStore, match="i-other"):
@@ -140,9 +154,14 @@ async def test_wrong_password_is_said_without_repeating_it(
 
 
 async def test_password_in_an_address_is_not_shown(valkey: EmbeddedStore) -> None:
-    with pytest.raises((UnfitStore, StoreGone)) as refused:
-        await connect(valkey, url="http://me:secret-word@host/")
-    assert "secret-word" not in refused.value.sentence
+    for url in (
+        "http://me:secret-word@host/",
+        "unix:///x?password=secret-word",
+        "redis://:secret-word@[::1]:1",
+    ):
+        with pytest.raises((UnfitStore, StoreGone)) as refused:
+            await connect(valkey, url=url)
+        assert "secret-word" not in refused.value.sentence
 
 
 async def test_full_store_says_so_and_still_finishes_what_is_open(
