@@ -99,12 +99,19 @@ class FlowBook:
         self._name_troubles: list[Trouble] = []
         self._ready: dict[str, Ready] = {}
         self._current: dict[str, str] = {}
-        self._unpublished = False
+        self._unpublished = (
+            False  # something was loaded or is gone, and the flows are not what they should be
+        )
+        self._looked = asyncio.Event()
+        self._at_once = asyncio.Semaphore(limits.LOADS_AT_ONCE)
         self._turn = asyncio.Lock()
         self._polling: asyncio.Task[None] | None = None
 
     async def open(self, *, watch: bool = True) -> None:
-        """Load everything; with `watch`, look for changed files each second until `close`."""
+        """Load everything; with `watch`, look for changed files each second until `close`.
+
+        A file that takes its time holds nobody up: with `watch`, what is not loaded after START_S comes later.
+        """
         if self._package:
             for one in await asyncio.to_thread(builtin.built_in, self._package):
                 if one.says:
@@ -112,16 +119,19 @@ class FlowBook:
                     log.error("flow.built_in_bad", file=one.source.name, says=one.says)
                 else:
                     self._built_in.append(_Held(source=one.source, flows=one.flows))
-        self._unpublished = True
-        await self.reload()
-        if watch:
-            self._polling = asyncio.create_task(self._poll(), name="flow files")
+        await self._publish()
+        if not watch:
+            await self.reload()
+            return
+        self._polling = asyncio.create_task(self._poll(), name="flow files")
+        await asyncio.wait({asyncio.create_task(self._looked.wait())}, timeout=limits.START_S)
 
     async def close(self) -> None:
         """End the workers and the watching."""
         if self._polling:
             self._polling.cancel()
             await asyncio.gather(self._polling, return_exceptions=True)
+        self._looked.set()
         await self.hooks.close()
 
     async def reload(self) -> bool:
@@ -129,17 +139,24 @@ class FlowBook:
         async with self._turn:
             marks = await asyncio.to_thread(files.marks, self._folders)
             changed = [path for path, mark in marks.items() if self._marks.get(path) != mark]
-            gone = [path for path in self._marks if path not in marks]
-            for path in gone:
+            for path in [path for path in self._marks if path not in marks]:
                 self._forget(path)
-                self._marks.pop(path)
-            for path in changed:
-                await self._load(path)
-                self._marks[path] = marks[path]
-            self._unpublished = self._unpublished or bool(changed or gone)
-            if not self._unpublished:
+                self._unpublished = True
+            self._marks = {path: self._marks.get(path, ()) for path in marks}
+            if not changed and not self._unpublished:
                 return False
-            await self._publish([self._held[path] for path in marks if path in self._held])
+            self._unpublished = True
+            loads = [asyncio.create_task(self._load(path, marks[path])) for path in changed]
+            try:
+                for load in asyncio.as_completed(loads):  # the quick ones need not wait for the slow one
+                    await load
+                    await self._publish()
+                if not loads:
+                    await self._publish()
+            finally:
+                for task in loads:
+                    task.cancel()
+                await asyncio.gather(*loads, return_exceptions=True)
             self._unpublished = False
             return True
 
@@ -199,19 +216,25 @@ class FlowBook:
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(limits.POLL_S)
             try:
                 await self.reload()
             except Gone as gone:
                 log.info("flow.not_published", why=gone.sentence)
             except Exception:  # one odd file must not end the watching
                 log.exception("flow.reload_failed")
+            self._looked.set()
+            await asyncio.sleep(limits.POLL_S)
 
     def _forget(self, path: Path) -> None:
         self._held.pop(path, None)
         self._file_troubles.pop(path, None)
 
-    async def _load(self, path: Path) -> None:
+    async def _load(self, path: Path, mark: files.Mark) -> None:
+        async with self._at_once:
+            await self._read_and_compile(path)
+        self._marks[path] = mark
+
+    async def _read_and_compile(self, path: Path) -> None:
         name = files.name_of(path)
         try:
             source = await asyncio.to_thread(files.read, path)
@@ -229,7 +252,7 @@ class FlowBook:
             try:
                 flows.append(_accepted(raw, source))
             except compile.FlowRefused as refused:
-                troubles.append(_trouble(name, refused.sentence, flow=refused.flow))
+                troubles.append(_trouble(name, builtin.told(refused), flow=refused.flow))
         if any(flow.hooks for flow in flows):
             await self.hooks.keep(source.sha256, source.text)
         self._held[path] = _Held(source=source, flows=tuple(flows))
@@ -244,8 +267,9 @@ class FlowBook:
         for trouble in troubles:
             log.warning("plugin.not_loaded", file=trouble.file, line=trouble.line, says=trouble.says)
 
-    async def _publish(self, plugins: list[_Held]) -> None:
+    async def _publish(self) -> None:
         """Choose whose names count, pin, keep, and only then switch."""
+        plugins = [self._held[path] for path in self._marks if path in self._held]
         chosen: dict[str, form.Flow] = {}
         owner: dict[str, str] = {}
         troubles: list[Trouble] = []
@@ -263,9 +287,12 @@ class FlowBook:
         troubles += [_trouble(flow.source, says, flow=flow.name) for flow, says in refused]
         current: dict[str, str] = {}
         for flow in pinned:
-            ready = self._ready.get(compile.version_of(flow)) or Ready(flow)
-            await self._store.keep(ready.version, compile.encode(flow))
-            self._ready[ready.version] = ready
+            version = compile.version_of(flow)
+            ready = self._ready.get(version)
+            if ready is None:
+                ready = Ready(flow)
+                await self._store.keep(version, compile.encode(flow))
+                self._ready[version] = ready
             current[flow.name] = ready.version
         for trouble in troubles:
             if trouble.says not in {known.says for known in self._name_troubles}:
@@ -292,7 +319,7 @@ def pinned_all(flows: Mapping[str, form.Flow]) -> tuple[list[form.Flow], list[tu
             out[name] = compile.pin(flow, {called: done.get(called, "") for called in there})
         except compile.FlowRefused as e:
             bad.add(name)
-            refused.append((flow, e.sentence))
+            refused.append((flow, builtin.told(e)))
         else:
             done[name] = compile.version_of(out[name])
 

@@ -63,6 +63,11 @@ def compiled(cls: type[Chatflow], *, source: str, sha256: str) -> form.Flow:
     return flow if hooks_of(flow) else msgspec.structs.replace(flow, hooks="")
 
 
+def told(refused: compile.FlowRefused) -> str:
+    """What is wrong, without the place: that is told beside it."""
+    return "{flow}: {summary}".format_map(refused.fields)
+
+
 def hooks_of(flow: form.Flow) -> set[str]:
     """The names of the functions that a flow needs."""
     named = (

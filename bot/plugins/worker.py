@@ -94,7 +94,7 @@ def _guarded(file: str, do: Callable[[], T]) -> T | frames.Fault:
     try:
         return do()
     except compile.FlowRefused as refused:
-        return frames.Fault(refused.sentence, next((p.line for p in refused.problems if p.line), 0))
+        return frames.Fault(builtin.told(refused), next((p.line for p in refused.problems if p.line), 0))
     except SyntaxError as e:
         where = e.lineno or 0 if e.filename == file else _line(e, file)
         return frames.Fault(f"It is not Python: {e.msg}.", where)
@@ -152,7 +152,10 @@ def _line(e: BaseException, file: str) -> int:
 
 
 def _short(e: BaseException) -> str:
-    says = " ".join(str(e).split())[:300].rstrip(".")
+    try:
+        says = " ".join(str(e).split())[:300].rstrip(".")
+    except BaseException:  # a plugin's own exception, whose own words fail
+        says = ""
     if isinstance(e, Unfit):
         return says
     return f"{type(e).__name__}: {says}" if says else type(e).__name__

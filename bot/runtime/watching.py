@@ -47,11 +47,12 @@ async def updates(
                     yield Update(kind="progress", body=progress)
                 continue
             try:
-                while entries := await store.entries(session_id, n, limits.ENTRIES_AT_ONCE):
-                    for number, raw in entries:
+                session = records.public(await turns.load(session_id))
+                while n < session.entries:  # what came after the session was read comes with its own hint
+                    limit = min(limits.ENTRIES_AT_ONCE, session.entries - n)
+                    for number, raw in await store.entries(session_id, n, limit):
                         yield Update(kind="entry", body=records.entry_of(raw))
                         n = number
-                session = records.public(await turns.load(session_id))
                 progress = await _latest(store, session) if before is None else None
             except Gone as gone:
                 log.info("session.watch_waits", session=session_id, why=gone.sentence)

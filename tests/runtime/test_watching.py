@@ -1,0 +1,152 @@
+"""Who watches a session sees every entry once, in order, and the prompt after the entries that led to it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from agent.orders.results import Progress
+from bot.engine.refusals import NoSuchSession
+from bot.engine.session import Entry, Session
+from bot.runtime import Update, limits, watching
+from tests.runtime.lab import ANNA, Lab, asks, is_over, until
+
+
+async def test_a_watcher_sees_a_whole_session_in_order(lab: Lab) -> None:
+    session = (await lab.open("fetch")).session
+    seen: list[Update] = []
+
+    async def watch() -> None:
+        async with lab.runtime.watch(session.id, after=0) as updates:
+            async for update in updates:
+                seen.append(update)
+                if isinstance(update.body, Session) and is_over(update.body):
+                    return
+
+    watching_ = asyncio.create_task(watch())
+    await lab.answer((await lab.answer(session, "nginx")).session, True)
+    await lab.answer(await lab.until(session.id, asks("more")), "x")
+    await asyncio.wait_for(watching_, 10)
+    entries = [u.body for u in seen if isinstance(u.body, Entry)]
+    assert [e.n for e in entries] == list(range(1, len(entries) + 1))
+    assert len(entries) == len(await lab.entries(session.id))
+    told = 0
+    for update in seen:  # no prompt comes before the entries that it stands on
+        if isinstance(update.body, Entry):
+            told = update.body.n
+        elif isinstance(update.body, Session):
+            assert update.body.entries <= told
+
+
+async def test_two_hundred_watchers_that_come_at_any_time_have_no_gap_and_no_repeat(lab: Lab) -> None:
+    session = (await lab.open("greet")).session
+
+    async def watch(start_s: float) -> list[int]:
+        await asyncio.sleep(start_s)
+        numbers: list[int] = []
+        async with lab.runtime.watch(session.id, after=0) as updates:
+            async for update in updates:
+                if isinstance(update.body, Entry):
+                    numbers.append(update.body.n)
+                elif isinstance(update.body, Session) and is_over(update.body):
+                    return numbers
+        raise AssertionError
+
+    watchers = [asyncio.create_task(watch(n / 1000)) for n in range(200)]
+    for n in range(8):
+        await asyncio.sleep(0.02)
+        at = {"person": ANNA, "session_id": session.id}
+        session = (await lab.answer(session, "Ada", id=f"a{n}")).session
+        session = (await lab.runtime.back(**at, seq=session.seq, id=f"b{n}")).session  # type: ignore[arg-type]
+    session = (await lab.answer((await lab.answer(session, "Ada", id="end")).session, 3, id="last")).session
+    wanted = list(range(1, session.entries + 1))
+    assert await asyncio.gather(*watchers) == [wanted] * 200
+
+
+async def test_a_lookup_that_fills_in_is_told_as_options(lab: Lab) -> None:
+    gate = asyncio.Event()
+    real = lab.fleet.facts
+
+    async def slow(effect: object) -> object:
+        await gate.wait()
+        return await real(effect)  # type: ignore[arg-type]
+
+    lab.fleet.facts = slow  # type: ignore[method-assign, assignment]
+    session = (await lab.open("choice")).session
+    kinds: list[str] = []
+    async with lab.runtime.watch(session.id, after=0) as updates:
+        async for update in updates:
+            kinds.append(update.kind)
+            gate.set()
+            if isinstance(update.body, Session) and asks("which")(update.body):
+                break
+    assert kinds[:2] == ["entry", "prompt"]
+    assert kinds[-1] == "options"
+
+
+async def test_progress_reaches_who_watches_and_who_comes_later(lab: Lab) -> None:
+    lab.world.answering = lambda effect: None
+    session = (await lab.open("fetch")).session
+    session = (await lab.answer((await lab.answer(session, "nginx")).session, True)).session
+    await until(lambda: bool(lab.world.orders))
+    order = next(iter(lab.world.orders))
+
+    async def first_progress() -> Progress:
+        async with lab.runtime.watch(session.id) as updates:
+            async for update in updates:
+                if isinstance(update.body, Progress):
+                    return update.body
+        raise AssertionError
+
+    early = asyncio.create_task(first_progress())
+    await asyncio.sleep(0.1)
+    await lab.runtime.order_progressed(
+        order, Progress(order=order, step="getting_image", says="Half.", done=1)
+    )
+    assert (await asyncio.wait_for(early, 5)).says == "Half."
+    assert (await asyncio.wait_for(first_progress(), 5)).says == "Half."
+    await lab.runtime.order_progressed("o-0000000000000000", Progress(order="o", step="x", says="Nobody's."))
+
+
+async def test_a_lost_hint_costs_some_seconds_and_nothing_else(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOOK_S", 0.2)
+    session = (await lab.open("greet")).session
+    hints = lab.store.watch(session.id)
+
+    async def deaf(_: str) -> object:
+        async with aclosing(hints):
+            async for hint in hints:
+                yield hint
+                await asyncio.sleep(3600)
+
+    monkeypatch.setattr(lab.store, "watch", deaf)
+    other = asyncio.create_task(lab.until(session.id, asks("often")))
+    await asyncio.sleep(0.1)
+    await lab.answer(session, "Ada")
+    await asyncio.wait_for(other, 5)
+
+
+async def test_entries_wait_for_one_to_come(lab: Lab) -> None:
+    session = (await lab.open("greet")).session
+    at = {"person": ANNA, "session_id": session.id}
+    assert await lab.runtime.entries(**at, after=1, wait_s=0.05) == []  # type: ignore[arg-type]
+    waiting = asyncio.create_task(lab.runtime.entries(**at, after=1, wait_s=20))  # type: ignore[arg-type]
+    await asyncio.sleep(0.05)
+    await lab.answer(session, "Ada")
+    assert (await asyncio.wait_for(waiting, 5))[0].n == 2
+    assert [e.n for e in await lab.runtime.entries(**at, after=0, limit=2)] == [1, 2]  # type: ignore[arg-type]
+
+
+async def test_a_session_that_is_not_there_cannot_be_watched(lab: Lab) -> None:
+    with pytest.raises(NoSuchSession):
+        async with lab.runtime.watch("s-0000000000000000") as updates:
+            await anext(updates)
+
+
+def test_progress_of_another_release_is_left_out() -> None:
+    assert watching._progress(b'{"x": 1}') is None
+    assert watching._progress(b"\xff") is None
