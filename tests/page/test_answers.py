@@ -12,11 +12,8 @@ from tests.page.conftest import KNOWN, Screen, asked, form, press
 
 ARCHIVE = b"an image archive " * 400_000  # 6.5 MB: two pieces
 FILE = {"name": "image.tar", "mimeType": "application/x-tar", "buffer": ARCHIVE}
-UPLOADED: dict[str, Any] = {
-    "blob": hashlib.sha256(ARCHIVE).hexdigest(),
-    "bytes": len(ARCHIVE),
-    "name": "image.tar",
-}
+SHA256 = hashlib.sha256(ARCHIVE).hexdigest()
+UPLOADED: dict[str, Any] = {"blob": SHA256, "bytes": len(ARCHIVE), "name": "image.tar"}
 
 
 async def test_every_kind_by_mouse(screen: Screen) -> None:

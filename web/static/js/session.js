@@ -26,6 +26,7 @@ export class LiveSession {
     this.offers = null;
     this.pending = null;
     this.working = null;
+    this.progress = null;
   }
 
   begin() {
@@ -58,6 +59,7 @@ export class LiveSession {
       case "options":
         return this.takeOptions(frame);
       case "progress":
+        this.progress = frame; // it may come before the words about what is waited for
         return this.working?.progress(frame);
       case "accepted":
         return this.accepted(frame);
@@ -99,6 +101,7 @@ export class LiveSession {
       this.stage.replaceChildren(el("p", { class: "callout warn" }, el("strong", {}, `${t("parked")}.`)));
     } else {
       this.working = new Working(null, waiting, this.skew);
+      if (this.progress && this.progress.order === waiting?.id) this.working.progress(this.progress);
       this.stage.replaceChildren(this.working.node);
     }
     this.show(hadFocus);
