@@ -52,26 +52,20 @@ class Asker:
             return await self._line.prompt_async(f"{label} ")
 
     async def _read(self, shown: Mapping[str, Any]) -> str:
-        kind = shown["kind"]
-        if kind == "key-values":
-            return await self._lines("  NAME=VALUE, !NAME=VALUE for a secret, empty line ends > ")
-        default = shown.get("kept") if shown.get("kept") is not None else shown.get("default")
-        known = "" if default is None or isinstance(default, dict | list) else str(default)
+        if shown["kind"] == "key-values":
+            return await self._lines("  NAME=VALUE, !NAME=VALUE for a secret, an empty line ends > ")
+        proposed = _proposed(shown)
         text = await self._line.prompt_async(
-            _field(shown),
-            is_password=kind == "secret",
-            default=known if kind in ("text", "number") else "",
+            f"  [{proposed}] > " if proposed else _field(shown),
+            is_password=shown["kind"] == "secret",
             completer=_completer(shown),
-            multiline=False,
-            bottom_toolbar=HINT,
+            reserve_space_for_menu=0,
         )
-        return text or (known if kind in ("pick", "yes-no") else "")
+        return text or proposed
 
     async def _lines(self, field: str) -> str:
         lines: list[str] = []
-        while line := await self._line.prompt_async(
-            field, is_password=False, default="", bottom_toolbar=HINT
-        ):
+        while line := await self._line.prompt_async(field, reserve_space_for_menu=0):
             if line.startswith("/"):
                 return line
             lines.append(line)
@@ -96,6 +90,14 @@ class Asker:
                 return from_text("The answer", text or "no", "yes-no", {})
             case kind:
                 return from_text("The answer", text, kind, shown.get("schema", {}))
+
+
+def _proposed(shown: Mapping[str, Any]) -> str:
+    """What an empty line means: the answer from before, else what the flow proposes."""
+    value = shown.get("kept") if shown.get("kept") is not None else shown.get("default")
+    if value is None or isinstance(value, dict | list) or shown["kind"] in ("secret", "upload", "confirm"):
+        return ""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _field(shown: Mapping[str, Any]) -> str:

@@ -73,6 +73,9 @@ async def _chat(
         from bot.channels.terminal_ask import Asker
 
         asker = Asker()
+        show.says(
+            "At any question: /back, /undo, /change NAME, /cancel; an empty line takes what is proposed."
+        )
     async with Wire(settings.owner_socket) as wire:
         flow = await _chosen(wire, name, asker, show)
         talk = Conversation(wire, given, show=show, asker=asker, yes=yes, yes_destroy=yes_destroy)

@@ -22,7 +22,7 @@ FACTS: dict[str, Any] = {
     "demos": {"options": [{"value": "welcome", "label": "Welcome demo", "data": DEMO}]},
     "free_port": {"value": 20_001},
 }
-IMAGE = {
+IMAGE: dict[str, Any] = {
     "engine_id": "sha256:" + "e" * 64,
     "reference": DEMO["reference"],
     "digest": "",
@@ -31,7 +31,7 @@ IMAGE = {
     "suggested_profile": "strict",
     "suggested_port": 8080,
 }
-PULLED = {
+PULLED: dict[str, Any] = {
     **IMAGE,
     "reference": "nginx:1.27",
     "digest": "sha256:" + "d" * 64,
@@ -85,7 +85,7 @@ def test_the_demo_takes_four_answers_and_orders_exactly_what_was_shown() -> None
         "revision": {
             "number": 1,
             "part": "main",
-            "image": {**IMAGE["pin"], "repository": None, "digest": None},  # type: ignore[dict-item]
+            "image": {**IMAGE["pin"], "repository": None, "digest": None},
             "profile": "strict",
             "memory_mib": 256,
             "settings": [],
@@ -184,7 +184,7 @@ def test_a_program_without_a_declared_port_can_be_given_one() -> None:
 
 @pytest.mark.parametrize("port", [None, 20_005])
 def test_the_same_again_is_there_already_and_nothing_is_ordered(port: int | None) -> None:
-    given = {} if port is None else {"port": port}
+    given: dict[str, Any] = {} if port is None else {"port": port}
     play = demo({**HERE, "deployments": [RUNNING]}, what="demo", name="welcome", **given)
     assert play.session.outcome == "unchanged"
     assert "there already" in play.said()

@@ -50,7 +50,8 @@ class Machine:
         came = wait_until(lambda: up.poll() is not None or "Ctrl-C" in self.said(), READY_WITHIN_S)
         assert came, self.all_logs()
         assert up.poll() is None, self.all_logs()
-        return re.findall(r"http://localhost:\d+/in/\S+", self.said())[-1]
+        links: list[str] = re.findall(r"http://localhost:\d+/in/\S+", self.said())
+        return links[-1]
 
     def begin_up(self, *more: str) -> subprocess.Popen[bytes]:
         """Start it without waiting."""
@@ -58,7 +59,7 @@ class Machine:
         self.out.unlink(missing_ok=True)
         with self.out.open("wb") as out:
             self._up = subprocess.Popen(
-                self._words("up", *more),
+                self.words("up", *more),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -117,10 +118,20 @@ class Machine:
         """Kill -9 the bot, the agent or the store; the supervisor starts it again."""
         self.process(name).signal(signal.SIGKILL)
 
+    def until_back(self, name: str) -> None:
+        """Wait until the supervisor has started it again."""
+        assert wait_until(lambda: self._lives(name), 20), self.all_logs()
+
+    def _lives(self, name: str) -> bool:
+        try:
+            return self.process(name).lives()
+        except (AssertionError, OSError):
+            return False
+
     def cli(self, *words: str, within_s: float = 120, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run `hercules` inside."""
         return subprocess.run(
-            self._words(*words),
+            self.words(*words),
             text=True,
             capture_output=True,
             timeout=within_s,
@@ -196,7 +207,8 @@ class Machine:
         """Resident kilobytes by process."""
         return {n: _resident_kb(self.process(n).pid) for n in ("bot", "agent", "store")}
 
-    def _words(self, *words: str) -> list[str]:
+    def words(self, *words: str) -> list[str]:
+        """The command line `hercules …` inside."""
         return [*self.engine.prefix, sys.executable, "-P", "-m", "bot", "--data", str(self.data), *words]
 
     def _call(self, method: str, path: str, body: Any) -> tuple[int, Any]:
