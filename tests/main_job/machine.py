@@ -159,6 +159,10 @@ class Machine:
                 return status, answer
             time.sleep(0.1)
 
+    def forget_token(self, other: str) -> None:
+        """Speak with another token from now on."""
+        self._token = other
+
     def wait_for_agent(self) -> None:
         """Wait until the agent of this machine is connected."""
         assert wait_until(self._agent_is_there, READY_WITHIN_S), self.all_logs()
