@@ -21,7 +21,7 @@ import structlog
 
 from bot.audit import lines
 
-log = structlog.get_logger("hercules.audit")
+log = structlog.get_logger("audit")
 
 REMEMBERED = 3  # segments whose ids are looked at; a repeated effect is seconds to days late, never 48 MB
 

@@ -27,7 +27,7 @@ from bot.plugins import builtin, files, limits, process
 from bot.plugins.frames import Fault
 from bot.plugins.hooks import HookFailed, Hooks
 
-log = structlog.get_logger("hercules.plugins")
+log = structlog.get_logger("plugins")
 
 CLEAR = 85.0  # a match from which on nobody is asked what they mean …
 APART = 3.0  # … unless another comes this close
@@ -110,7 +110,7 @@ class FlowBook:
     async def open(self, *, watch: bool = True) -> None:
         """Load everything; with `watch`, look for changed files each second until `close`.
 
-        A file that takes its time holds nobody up: with `watch`, what is not loaded after START_S comes later.
+        A file that takes its time holds nobody up: with `watch`, what is late comes while the bot serves.
         """
         if self._package:
             for one in await asyncio.to_thread(builtin.built_in, self._package):
@@ -124,14 +124,17 @@ class FlowBook:
             await self.reload()
             return
         self._polling = asyncio.create_task(self._poll(), name="flow files")
-        await asyncio.wait({asyncio.create_task(self._looked.wait())}, timeout=limits.START_S)
+        try:
+            async with asyncio.timeout(limits.START_S):
+                await self._looked.wait()
+        except TimeoutError:
+            log.info("flow.still_loading", files=[files.name_of(path) for path in self._marks])
 
     async def close(self) -> None:
         """End the workers and the watching."""
         if self._polling:
             self._polling.cancel()
             await asyncio.gather(self._polling, return_exceptions=True)
-        self._looked.set()
         await self.hooks.close()
 
     async def reload(self) -> bool:

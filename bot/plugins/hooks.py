@@ -18,7 +18,7 @@ import structlog
 from bot.plugins import frames, limits
 from bot.plugins.process import Worker, WorkerLost
 
-log = structlog.get_logger("hercules.plugins")
+log = structlog.get_logger("plugins")
 
 
 class HookFailed(Exception):

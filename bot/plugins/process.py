@@ -21,7 +21,7 @@ import structlog
 import bot
 from bot.plugins import frames, limits
 
-log = structlog.get_logger("hercules.plugins")
+log = structlog.get_logger("plugins")
 
 _ROOT = str(Path(bot.__file__).resolve().parent.parent)
 _START = f"import sys; sys.path.append({_ROOT!r}); from bot.plugins.worker import main; main()"

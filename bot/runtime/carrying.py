@@ -20,6 +20,7 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
+from agent.orders import READING
 from agent.orders.results import Outcome, Problem, Result
 from bot.engine.effects import AnyEffect, AskFacts, Audit, CallHook, Notify, SendOrder, SetTimer
 from bot.engine.events import FactsCame, HookReturned, OrderFinished, TimerDue
@@ -29,7 +30,7 @@ from bot.runtime import limits
 from bot.runtime.ports import AuditLog, Clock, Fleet, FlowBook
 from bot.runtime.turns import Turns
 
-log = structlog.get_logger("hercules.runtime")
+log = structlog.get_logger("runtime")
 
 
 class Later(msgspec.Struct, frozen=True):
@@ -92,12 +93,13 @@ class Carrying:
         return Later(min(order.expires_ms, now_ms + wait_ms))
 
     async def _overdue(self, order: SendOrder, now_ms: int) -> Done | Later:
-        """Its time is over. It was never sent: it failed. It was: its node knows, and is asked on."""
-        if await self._fleet.withdraw(order.id):
+        """Its time is over. Never sent, or only reading: it failed. Else its node knows, and is asked on."""
+        withdrawn = await self._fleet.withdraw(order.id)
+        if withdrawn or order.order.get("verb") in READING:
             result = self._own_result(
                 order,
                 "failed",
-                "The time of this step was over before its machine could begin; nothing was done.",
+                "The machine did not answer in time; nothing was done.",
                 "Try again when the machine is connected.",
             )
             taken = await self._finished(order, result)

@@ -14,7 +14,7 @@ from bot.engine.session import Session
 from bot.plugins.hooks import HookFailed
 from bot.runtime.ports import FlowBook, Sealer
 
-log = structlog.get_logger("hercules.runtime")
+log = structlog.get_logger("runtime")
 
 
 def current(session: Session, seq: int) -> None:

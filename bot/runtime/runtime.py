@@ -40,7 +40,7 @@ from bot.store import Store, Tampered
 from bot.store.errors import BadName
 from bot.store.errors import IdReused as StoredIdReused
 
-log = structlog.get_logger("hercules.runtime")
+log = structlog.get_logger("runtime")
 
 State = Literal["open", "ended"]
 

@@ -30,7 +30,7 @@ from bot.store import Commit, Committed, Repeated, Store, StoreGone, Superseded
 from bot.store.errors import BadName, StoreEmptied, StoreFull
 from bot.store.errors import IdReused as StoredIdReused
 
-log = structlog.get_logger("hercules.runtime")
+log = structlog.get_logger("runtime")
 
 _PROBE = 2**52  # a version that no session reaches: a commit that saw it never writes
 

@@ -21,7 +21,7 @@ from bot.runtime import limits, records
 from bot.runtime.turns import Turns
 from bot.store import Hint, Store
 
-log = structlog.get_logger("hercules.runtime")
+log = structlog.get_logger("runtime")
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True):

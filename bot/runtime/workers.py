@@ -21,7 +21,7 @@ from bot.runtime.carrying import Carrying, Later
 from bot.runtime.ports import Clock
 from bot.store import Leased, Store, StoreError, Tampered
 
-log = structlog.get_logger("hercules.runtime")
+log = structlog.get_logger("runtime")
 
 
 class Parked(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +127,8 @@ class Workers:
             await self._carry_out(leased)
         except Spoken as e:  # the store is away: the lease ends by itself
             log.info("effect.later", effect=leased.effect_id, why=e.sentence)
+        except Exception:  # our bug, outside of what `_try` covers: the lease ends by itself too
+            log.exception("effect.failed", effect=leased.effect_id, session=leased.session_id)
         finally:
             self._under_way.pop(leased.effect_id, None)
             self._renewed.pop(leased.effect_id, None)

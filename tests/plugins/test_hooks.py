@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -227,3 +229,41 @@ async def test_a_hook_must_be_a_function_of_the_file(books: Books, hook: str) ->
     text = text.replace("    who =", "    def nice(names):\n        return ''\n\n    who =")
     books.write("hello.py", text)
     assert "function" in only(await books.open()).says
+
+
+def test_a_worker_ends_with_its_bot_even_in_an_endless_loop(tmp_path: Path) -> None:
+    program = f"""
+import asyncio
+from pathlib import Path
+from bot.plugins.hooks import Hooks
+
+async def main():
+    hooks = Hooks(Path({str(tmp_path / "flows")!r}))
+    text = "import os\\ndef pid(names): return os.getpid()\\n"
+    text += "def loop(names):\\n    while True: pass\\n"
+    import hashlib
+    sha = hashlib.sha256(text.encode()).hexdigest()
+    await hooks.keep(sha, text)
+    print(await hooks.call(sha, "pid", {{}}), flush=True)
+    await hooks.call(sha, "loop", {{}}, within_s=60)
+
+asyncio.run(main())
+"""
+    bot = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert bot.stdout is not None
+    pid = int(bot.stdout.readline())
+    time.sleep(0.2)
+    assert Path(f"/proc/{pid}").exists()
+    bot.kill()
+    bot.wait()
+    end = time.monotonic() + 5
+    while _alive(pid) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not _alive(pid)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -142,18 +142,38 @@ async def test_an_order_never_handed_over_fails_when_its_time_is_over(
 
 
 async def test_an_order_that_was_handed_over_is_unknown_when_its_time_is_over(lab: Lab, quick: None) -> None:
+    session = await ordering(lab)
+    session = await lab.until(session.id, asks("more"))
+    lab.world.answering = lambda effect: None
+    at = {"person": ANNA, "session_id": session.id}
+    await lab.runtime.undo(**at, seq=session.seq, id="undo")  # type: ignore[arg-type]
+    await until(lambda: len(lab.world.orders) == 3)
+    removing = list(lab.world.orders.values())[2]
+    await until(lambda: removing.sent > 1)
+    lab.ahead_ms = removing.effect.expires_ms - now_ms() + limits.OVERDUE_MS + 1
+    lab.store.woken.set()
+    await lab.until(session.id, lambda s: s.waiting is not None and s.waiting.unknown)
+    sent = removing.sent
+    await until(lambda: removing.sent > sent)  # it is asked on
+    removing.result = well(removing.effect)
+    lab.world.answering = None
+    lab.fleet.tell(removing.effect.id)
+    await lab.until(session.id, asks("sure"))
+    await until(lab.outbox_is_empty)
+
+
+async def test_an_order_that_only_reads_has_failed_when_its_time_is_over(lab: Lab, quick: None) -> None:
     lab.world.answering = lambda effect: None
     session = await ordering(lab)
     await until(lambda: bool(lab.world.orders) and first(lab).sent > 1)
-    lab.ahead_ms = first(lab).effect.expires_ms - now_ms() + limits.OVERDUE_MS + 1
+    lab.ahead_ms = first(lab).effect.expires_ms - now_ms() + 1
     lab.store.woken.set()
-    await lab.until(session.id, lambda s: s.waiting is not None and s.waiting.unknown)
-    sent = first(lab).sent
-    await until(lambda: first(lab).sent > sent)  # it is asked on
-    first(lab).result = well(first(lab).effect)
+    session = await lab.until(session.id, asks(WAY_ON))
     lab.world.answering = None
-    lab.fleet.tell(first(lab).effect.id)
-    await until(lambda: len(lab.world.orders) == 2)
+    first(lab).result = well(first(lab).effect)
+    lab.fleet.tell(first(lab).effect.id)  # too late, and no harm
+    await lab.answer(session, "retry")
+    await lab.until(session.id, asks("more"))
 
 
 async def test_a_failed_order_offers_ways_on(lab: Lab) -> None:
