@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -168,8 +169,15 @@ def _built_in() -> list[Flow]:
 
 def _flows_of(file: Path) -> tuple[list[Flow], str]:
     """The flows of a file, loaded in a process of their own as the bot does; or why they cannot be."""
-    raise NotImplementedError
+    from bot.engine.compile import decode
+    from bot.plugins import files, process
+    from bot.plugins.frames import Fault
 
-
-def _ignore(_: Any) -> None:
-    return
+    try:
+        source = files.read(file.absolute())
+    except files.Unfit as e:
+        return [], f"{file}: {e}"
+    answer = asyncio.run(process.compiled(source.name, source.text, source.sha256))
+    if isinstance(answer, Fault):
+        return [], f"{file}:{answer.line}: {answer.says}" if answer.line else f"{file}: {answer.says}"
+    return [decode(raw.encode()) for raw in answer.flows], ""
