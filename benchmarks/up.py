@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -50,8 +51,8 @@ def data_directory() -> Iterator[Path]:
 class Up:
     """`hercules up` inside the lab's namespace. A context manager; `seconds` = exec to first prompt."""
 
-    def __init__(self, engine: LabEngine, data: Path) -> None:
-        self.engine, self.data = engine, data
+    def __init__(self, engine: LabEngine, data: Path, *, agent: bool = True) -> None:
+        self.engine, self.data, self._agent = engine, data, agent
         self._token = data.parent / "token"
 
     def __enter__(self) -> Up:
@@ -60,7 +61,7 @@ class Up:
         self._process = subprocess.Popen(
             [
                 *self.engine.prefix, str(HERCULES), "--data", str(self.data), "up",
-                "--port", str(PORT), "--no-link",
+                "--port", str(PORT), "--no-link", *([] if self._agent else ["--no-agent"]),
             ],
             env={**os.environ, "DOCKER_HOST": self.engine.docker_host},
             stdin=subprocess.DEVNULL,
@@ -73,7 +74,7 @@ class Up:
             if not self._token.exists():
                 self._make_token()
                 begun = time.monotonic()
-            self.seconds = asyncio.run(self._first_prompt(begun))
+            self.seconds = asyncio.run(self._first_prompt(begun)) if self._agent else 0.0
         except BaseException:
             self._end()
             raise
@@ -134,6 +135,11 @@ class Api:
         return await self._call(
             "POST", "/sessions", {"id": secrets.token_hex(8), "flow": flow, "answers": answers}
         )
+
+    def socket(self, session_id: str) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket on a session; the token stands for the page's CSRF token."""
+        url = f"http://localhost:{PORT}/api/v1/ws?session={session_id}"
+        return self._http.ws_connect(url, compress=0)
 
     async def ended(self, session: dict[str, Any], *, within_s: float = 120) -> str:
         """Wait until the session has ended; its outcome. Raises RuntimeError when it meets a problem."""
