@@ -8,6 +8,7 @@ foreign name that resolves to this machine (DNS rebinding) gets nothing.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import secrets
@@ -45,6 +46,7 @@ ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("error_page")
 log = structlog.get_logger("hercules.web")
 
 BODY_BYTES = 1024 * 1024  # every body but a blob's: a whole session of answers is far below
+HUNG_UP = 499  # as nginx calls it: the client went away before the answer
 NESTING = 64  # no answer of any prompt comes near
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CSRF_HEADER = "X-Hercules-CSRF"
@@ -78,10 +80,17 @@ async def account(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await _in_words(request, handler, request_id)
         status = response.status
         return response
+    except web.HTTPException as redirect:
+        status = redirect.status
+        raise
+    except (asyncio.CancelledError, ConnectionError):
+        status = HUNG_UP
+        raise
     finally:
         seconds = time.perf_counter() - began
         route = route_of(request)
-        parts.counted.request(request.method, route, status, seconds)
+        if status != 101:  # how long a socket was open says nothing about speed
+            parts.counted.request(request.method, route, status, seconds)
         log.info(
             "http.request",
             method=request.method,

@@ -18,7 +18,7 @@ from bot.channels.api import may_open_flow
 from bot.channels.problems import NotSignedIn, WrongFields
 from bot.channels.web_clean import clean_data
 from bot.channels.web_forms import rows_of, value_of
-from bot.channels.web_guard import Speaker, must_be_plain, require_speaker
+from bot.channels.web_guard import Speaker, must_be_plain, number_in, require_speaker
 from bot.channels.web_parts import PARTS, Parts
 from bot.channels.web_render import TEXTS, flow_card, laid_out, page, shown_data
 from bot.channels.web_sign_in import signed_out_page
@@ -29,6 +29,7 @@ from bot.engine.session import Entry, Session, Shown
 
 Found = Sequence[tuple[Flow, Mapping[str, Any]]]
 RAIL = 30  # sessions listed beside the conversation
+AT_ONCE = 250  # entries in one page; what came before is a page of its own
 GOING_ON = 3  # open sessions offered on the start page
 
 
@@ -191,31 +192,29 @@ async def _session_page(
 ) -> web.Response:
     parts, session_id = request.app[PARTS], _session_id(request)
     session = (await parts.runtime.view(person=speaker.person, session_id=session_id)).session
-    entries = await _all_entries(parts, speaker, session_id)
-    shown = schemas.shown_of(session)
+    until = number_in(request, "until", default=0, least=0, most=10**9)
+    first = max(0, (until or session.entries) - AT_ONCE)
+    entries = await parts.runtime.entries(
+        person=speaker.person,
+        session_id=session_id,
+        after=first,
+        limit=until - first if until else 2 * AT_ONCE,
+    )
+    shown = None if until else schemas.shown_of(session)
     return page(
         "session.html",
         status=422 if error else 200,
         **_frame(speaker, await _rail(parts, speaker), current=session_id),
         session=clean_data(msgspec.to_builtins(schemas.session_body(session))),
         blocks_=laid_out(entries, shown.seq if shown else 0),
-        prompt=shown_data(shown),
+        prompt=shown_data(shown, next((e for e in reversed(entries) if e.kind != "asked"), None)),
+        first=first,
+        past=bool(until),
         after=entries[-1].n if entries else 0,
         now_ms=int(time.time() * 1000),
         ctx=_context(speaker, session, shown, error, typed),
         offers=_offers(entries),
     )
-
-
-async def _all_entries(parts: Parts, speaker: Speaker, session_id: str) -> list[Entry]:
-    found: list[Entry] = []
-    while True:
-        more = await parts.runtime.entries(
-            person=speaker.person, session_id=session_id, after=found[-1].n if found else 0, limit=500
-        )
-        found += more
-        if len(more) < 500:
-            return found
 
 
 def _context(
@@ -233,7 +232,7 @@ def _context(
     }
 
 
-def _offers(entries: list[Entry]) -> list[dict[str, str]]:
+def _offers(entries: Sequence[Entry]) -> list[dict[str, str]]:
     last = next((e for e in reversed(entries) if e.kind == "ended"), None)
     return [
         {

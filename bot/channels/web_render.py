@@ -86,12 +86,14 @@ def clock(ms: int) -> str:
     return TEXTS("time_utc", time=f"{datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC):%H:%M}")
 
 
-def shown_data(shown: Shown | None) -> dict[str, Any] | None:
-    """The open question as plain data for the template, without what people should not see."""
+def shown_data(shown: Shown | None, last: Entry | None) -> dict[str, Any] | None:
+    """The open question as plain data for the template; a problem that was just said is not said twice."""
     if shown is None:
         return None
     data: dict[str, Any] = clean_data(msgspec.to_builtins(shown))
     data["title"] = clean_data(plain(shown.label))
+    if last is not None and last.kind == "problem" and shown.problem in plain(last.text):
+        data["problem"] = ""
     return data
 
 

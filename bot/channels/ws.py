@@ -65,6 +65,7 @@ class Line:
         self._ws = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=BODY_BYTES, compress=False)
         self._after = 0  # the last entry that the client has
         self._stands: schemas.PromptFrame | None = None  # what the client was told last
+        self._turn = asyncio.Lock()  # so that what a frame leads to comes after its `accepted`
         self._ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> web.WebSocketResponse:
@@ -143,7 +144,8 @@ class Line:
                 continue
             if isinstance(frame, schemas.Hello):
                 raise Bye("broken_frame")
-            await self._carry_out(frame)
+            async with self._turn:
+                await self._carry_out(frame)
 
     async def _carry_out(self, frame: Any) -> None:
         try:
@@ -184,17 +186,21 @@ class Line:
     async def _tell(self) -> None:
         async with self._parts.runtime.watch(self._session_id, after=self._after) as updates:
             async for update in updates:
-                match update.body:
-                    case Session():
-                        await self._send_prompt(update.body)
-                    case Progress():
-                        await self._send(progress_frame(update.body))
-                    case _ if update.body.n > self._after:
-                        self._after = update.body.n
-                        await self._send(schemas.entry_frame(update.body))
-                    case _:
-                        log.warning("ws.repeated", session=self._session_id, n=update.body.n)
+                async with self._turn:
+                    await self._tell_one(update.body)
         raise Bye("gone")  # the runtime stopped telling; the client comes again
+
+    async def _tell_one(self, body: Any) -> None:
+        match body:
+            case Session():
+                await self._send_prompt(body)
+            case Progress():
+                await self._send(progress_frame(body))
+            case _ if body.n > self._after:
+                self._after = body.n
+                await self._send(schemas.entry_frame(body))
+            case _:
+                log.warning("ws.repeated", session=self._session_id, n=body.n)
 
     async def _await_end(self) -> None:
         raise Bye(await self._ending)

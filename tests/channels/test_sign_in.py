@@ -278,3 +278,25 @@ async def test_link_and_cookie_reach_no_log(
     assert "http.request" in told
     for secret in (link.rpartition("/")[2], browser.cookie, "squirrel"):
         assert secret not in told
+
+
+async def test_long_conversation_comes_in_pages(
+    house: House, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.channels.web_pages.AT_ONCE", 4)
+    await browser.sign_in()
+    view = await house.runtime.open(person=house.owner, id="1", flow="greet")
+    at: dict[str, Any] = {"person": house.owner, "session_id": view.session.id}
+    await house.runtime.answer(**at, seq=1, id="a", value="Ada")
+    await house.runtime.answer(**at, seq=2, id="b", value=3)
+    last = (await house.runtime.view(**at)).session.entries
+    path, seen = f"/s/{view.session.id}", list[int]()
+    while path:
+        async with browser.get(path) as answer:
+            text = await answer.text()
+        seen[:0] = [int(n) for n in re.findall(r'data-n="(\d+)"', text)]
+        earlier = re.search(r'href="(/s/[^"]+until=\d+)"', text)
+        path = earlier[1] if earlier else ""
+    assert seen == list(range(1, last + 1))
+    async with browser.get(f"/s/{view.session.id}?until=x") as answer:
+        assert answer.status == 422

@@ -58,7 +58,7 @@ ALLOWED = {
         "DT",
         "DD",
     ),
-    *("TABLE", "THEAD", "TBODY", "TR", "TH", "TD", "BUTTON", "FORM", "INPUT", "LABEL"),
+    *("TABLE", "THEAD", "TBODY", "TR", "TH", "TD", "BUTTON", "FORM", "INPUT", "LABEL", "DL", "DT", "DD"),
 }
 
 

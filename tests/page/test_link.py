@@ -177,3 +177,18 @@ async def test_upload_goes_on_where_it_stopped(screen: Screen) -> None:
     path = screen.house.blobs.path_of(SHA256)
     assert path.read_bytes() == ARCHIVE
     screen.wrong = [line for line in screen.wrong if "ERR_CONNECTION_RESET" not in line]
+
+
+async def test_file_that_would_be_refused_is_not_sent(screen: Screen) -> None:
+    page = await screen.session(**KNOWN, password="correct horse", settings=[])
+    await asked(page, "Which image archive?")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if "blobs" in request.url else None)
+    photo = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"x"}
+    await page.locator("#answer").set_input_files(photo)  # type: ignore[arg-type]
+    await expect(page.locator(".upload-state")).to_contain_text(
+        "photo.jpg is not of a kind that fits here: .tar"
+    )
+    await press(page, "Continue")
+    await expect(page.locator("#ask-error")).to_have_text("Choose a file first.")
+    assert sent == []

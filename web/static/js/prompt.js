@@ -138,7 +138,7 @@ function uploadControl(p) {
   const drop = el(
     "label",
     { class: "drop" },
-    el("input", { class: "unseen", id: "answer", type: "file", accept: p.accept.join(","), ...DESCRIBED }),
+    el("input", { class: "unseen", id: "answer", type: "file", accept: p.accept.join(","), "data-max": p.schema.properties.bytes.maximum, ...DESCRIBED }),
     el("span", { class: "drop-main" }, t("upload_choose")),
     el("span", { class: "drop-note" }, note),
   );

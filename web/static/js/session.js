@@ -91,9 +91,10 @@ export class LiveSession {
     this.working?.end();
     this.working = null;
     if (prompt) {
-      const form = askForm(prompt, { session: this.id, csrf: this.csrf });
+      const once = this.saidAlready(prompt.problem) ? { ...prompt, problem: "" } : prompt;
+      const form = askForm(once, { session: this.id, csrf: this.csrf });
       this.stage.replaceChildren(form);
-      fill(form, prompt);
+      fill(form, once);
       this.adopt(form, { focus: hadFocus });
     } else if (status === "ended") {
       if (this.offers !== null || !find(".over", this.stage)) this.stage.replaceChildren(overStage(this.offers ?? [], this.csrf));
@@ -107,10 +108,16 @@ export class LiveSession {
     this.show(hadFocus);
   }
 
+  // A problem that was just said is not said twice.
+  saidAlready(problem) {
+    const last = all(".entry:not(.asked)", this.log).at(-1);
+    return Boolean(last?.classList.contains("problem")) && last.textContent.includes(problem);
+  }
+
   takeOptions({ prompt }) {
     const { form } = this;
     if (form?.dataset.seq !== String(prompt.seq)) return;
-    fill(form, prompt);
+    fill(form, this.saidAlready(prompt.problem) ? { ...prompt, problem: "" } : prompt);
     if (form.waits && document.activeElement === find("#ask-label", form)) this.focus(form);
   }
 

@@ -32,8 +32,8 @@ export class Working {
   }
 
   progress({ says, done, total, unit }) {
-    const amount = (n) => (unit === "bytes" ? size(n) : `${n} ${unit}`.trim());
-    this.step.textContent = total > 0 ? `${says} ${amount(done)} / ${amount(total)}` : says;
+    const far = unit === "bytes" ? `${size(done)} / ${size(total)}` : `${done} / ${total} ${unit}`.trim();
+    this.step.textContent = total > 0 ? `${says} ${far}` : says;
     if (total > 0) {
       this.bar.max = total;
       this.bar.value = Math.min(done, total);

@@ -21,8 +21,15 @@ export function enhanceUpload(form, context) {
     const turn = Symbol(file.name);
     form.turn = turn; // another file chosen meanwhile wins
     form.uploaded = null;
-    form.sending = true;
+    form.sending = false;
     state.hidden = false;
+    const wrong = whyNot(file, input);
+    if (wrong) {
+      bar.hidden = true;
+      says.textContent = wrong;
+      return;
+    }
+    form.sending = true;
     bar.hidden = false;
     find(".drop-main", drop).textContent = file.name;
     find(".drop-note", drop).textContent = t("upload_other");
@@ -59,6 +66,17 @@ export function enhanceUpload(form, context) {
   });
 }
 
+// What would be refused at the end is said before gigabytes are on their way.
+function whyNot(file, input) {
+  const limit = Number(input.dataset.max);
+  if (limit && file.size > limit) return t("upload_too_large", { name: file.name, size: size(file.size), limit: size(limit) });
+  const kinds = input.accept.split(",").filter(Boolean);
+  if (kinds.length && !kinds.some((kind) => file.name.toLowerCase().endsWith(kind.toLowerCase()))) {
+    return t("upload_wrong_kind", { name: file.name, kinds: kinds.join(" ") });
+  }
+  return "";
+}
+
 // The id says which file it is, so that choosing the same file again goes on where it stopped.
 async function idOf(file, form, context) {
   const words = [context.session, form.dataset.seq, file.name, file.size, file.lastModified].join("\n");
@@ -77,17 +95,14 @@ async function send(file, form, context, goesOn, tell) {
     const piece = file.slice(at, at + PIECE);
     const headers = { "Upload-Offset": String(at), "Content-Type": "application/octet-stream" };
     const path = `/api/v1/blobs/${encodeURIComponent(id)}`;
-    state = await patiently(async () => {
-      const answer = await call("PATCH", path, { headers, body: piece }, context);
-      return answer;
-    }, goesOn, () => tell(at, true), path, context);
+    state = await patiently(() => call("PATCH", path, { headers, body: piece }, context), goesOn, () => tell(at, true), path);
   }
   tell(file.size, false);
   return state?.sha256;
 }
 
 // A connection that breaks is waited for; the bot then says how far the upload is. A refusal is final.
-async function patiently(attempt, goesOn, paused, path = null, context = null) {
+async function patiently(attempt, goesOn, paused, path = null) {
   while (goesOn()) {
     try {
       return await attempt();
@@ -96,8 +111,8 @@ async function patiently(attempt, goesOn, paused, path = null, context = null) {
       if (!problem.mayPass) throw problem;
       paused();
       await new Promise((resolve) => { setTimeout(resolve, PAUSE_MS); });
-      const offset = path && (await offsetOf(path, context));
-      if (offset !== null && offset !== undefined && path) return { offset, sha256: "" };
+      const offset = path && (await offsetOf(path));
+      if (path && offset !== null) return { offset, sha256: "" };
     }
   }
   return null;
