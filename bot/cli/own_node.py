@@ -1,7 +1,7 @@
 """Introduce the agent of this machine and the bot to each other, by files and without a network.
 
 The supervisor, which starts both, writes whom the agent obeys (agent/keys/trust.json) and which keys the bot
-lets in (keys/nodes/<node>.json). Both are written anew at each start; nothing else pins a node.
+lets in (keys/nodes/<node>.json). Nothing else pins a node.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import platform
 import msgspec
 
 from agent import keys as agent_keys
-from bot.fleet.keys import Installation, write_private
-from bot.fleet.nodes import write_pin
+from bot.fleet.keys import Installation, read_private, write_private
 from bot.settings import Settings
 
 
@@ -26,6 +25,20 @@ def introduce(settings: Settings, installation: Installation) -> str:
         dispatch_public=installation.dispatch_public,
     )
     write_private(settings.agent_data / "keys" / "trust.json", msgspec.json.encode(trust))
-    return write_pin(
-        settings.keys, identity=keys.identity, sealing=keys.sealing, name=(platform.node() or "here")[:80]
-    )
+    if not _is_pinned(settings, keys):
+        from bot.fleet.nodes import (
+            write_pin,
+        )  # brings the whole fleet along, which every start would wait for
+
+        name = (platform.node() or "here")[:80]
+        write_pin(settings.keys, identity=keys.identity, sealing=keys.sealing, name=name)
+    return keys.node
+
+
+def _is_pinned(settings: Settings, keys: agent_keys.NodeKeys) -> bool:
+    text = read_private(settings.keys / "nodes" / f"{keys.node}.json")
+    try:
+        pin = msgspec.json.decode(text or "{}")
+    except msgspec.DecodeError:
+        return False
+    return bool(pin.get("identity") == keys.identity and pin.get("sealing") == keys.sealing)

@@ -11,7 +11,6 @@ from msgspec import Meta
 
 from bot.fleet.keys import read_private, write_private
 from bot.settings import BadSettings, Settings
-from bot.store.embedded import ADMIN_USER
 
 FILE = "store.json"
 Password = Annotated[str, Meta(min_length=32)]
@@ -56,6 +55,8 @@ def note_made(settings: Settings, keys: StoreKeys) -> None:
 def door(settings: Settings, keys: StoreKeys) -> StoreDoor:
     """The embedded store, or the one of the setting `redis` with the user and password in its URL."""
     if not settings.redis:
+        from bot.store.embedded import ADMIN_USER  # not at the top: the supervisor reads keys before all else
+
         url = f"unix://{settings.run / 'valkey.sock'}"
         return StoreDoor(url=url, admin_user=ADMIN_USER, admin_password=keys.admin)
     parts = urlsplit(settings.redis)

@@ -42,7 +42,7 @@ class Machine:
     @property
     def env(self) -> dict[str, str]:
         kept = {k: v for k, v in self.engine.env.items() if not k.startswith(("HERCULES_", "SSH_"))}
-        return {**kept, "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**kept, "NO_COLOR": "1"}
 
     def up(self, *more: str) -> str:
         """Start it; returns the one-time link once it answers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 
 from bot.engine.text import Tree, plain
 from tests.lab import images
+from tests.lab.fixtures import MakeDisk, MakeEngine
 from tests.lab.images import Archive
 from tests.lab.processes import wait_until
 from tests.lab.registry import LabRegistry
@@ -138,3 +140,19 @@ def _help(session: dict[str, Any]) -> str:
 
 def _ways(session: dict[str, Any]) -> list[str]:
     return [option["value"] for option in session["prompt"]["options"]]
+
+
+def test_a_disk_without_room_for_the_image(make_engine: MakeEngine, disk: MakeDisk) -> None:
+    engine = make_engine(data_root=disk(330))  # the agent leaves 256 MiB of it alone
+    machine = Machine(engine, Path(mkdtemp(prefix="j", dir=engine.ground.folder)))
+    try:
+        machine.up()
+        machine.wait_for_agent()
+        script = machine.chat("deploy", "--yes", what="demo", name="hello", port=20_080)
+        assert script.returncode == 1, script.stdout + script.stderr
+        assert "space" in script.stdout
+        assert "Nothing" in script.stdout
+        assert machine.containers() == []
+        assert engine.client().images.list() == []
+    finally:
+        machine.close()
