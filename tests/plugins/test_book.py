@@ -267,3 +267,10 @@ async def test_a_bot_does_not_wait_for_a_plugin_that_never_ends(
     assert not book.troubles()  # of the first file nothing is known yet
     await book.close()
     assert not workers()
+
+
+async def test_the_examples_of_the_project_load(books: Books) -> None:
+    examples = Path(__file__).parents[2] / "chatflows.d"
+    book = await books.open(folders=[examples], package="bot.chatflows")
+    assert not book.troubles()
+    assert len([ready for ready in book.flows() if ready.flow.source.startswith("chatflows.d/")]) >= 1
