@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from bot.engine.session import Session
@@ -79,7 +80,18 @@ class Screen:
             self.wrong.append(message.text)
 
 
-@pytest.fixture
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of the page share an event loop, and so a Chromium: starting it is half of a test's time."""
+    shared = pytest.mark.asyncio(loop_scope="package")
+    for item in items:
+        if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(shared, append=False)
+
+
+@pytest_asyncio.fixture(loop_scope="package")
 async def house(web_valkey: EmbeddedStore, ground: Ground, tmp_path: Path) -> AsyncIterator[House]:
     """A bot that serves where the browser is: in the lab's namespace, whose network nobody else changes."""
     await Lab(web_valkey, tmp_path).make_ready()
@@ -89,9 +101,9 @@ async def house(web_valkey: EmbeddedStore, ground: Ground, tmp_path: Path) -> As
     await house.stop()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="package", scope="package")
 async def browser(ground: Ground) -> AsyncIterator[Browser]:
-    """Chromium."""
+    """Chromium; each test has a window (context) of its own in it."""
     async with chromium(ground) as browser:
         yield browser
 
@@ -108,7 +120,7 @@ async def signed_in(house: House, browser: Browser, **options: Any) -> Screen:
     return screen
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="package")
 async def screen(house: House, browser: Browser) -> AsyncIterator[Screen]:
     """A window; a violation of the policy, an error of the script or a dialog fails the test."""
     screen = await signed_in(house, browser)

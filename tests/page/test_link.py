@@ -153,11 +153,7 @@ async def test_signing_out_elsewhere_is_said(screen: Screen, monkeypatch: pytest
 
 
 async def test_upload_goes_on_where_it_stopped(screen: Screen) -> None:
-    page = await screen.secret_onwards()
-    for _ in range(2):
-        if await page.locator("#answer").count():
-            await page.locator("#answer").fill("correct horse")
-        await press(page, "Continue")
+    page = await screen.session(**KNOWN, password="correct horse", settings=[])
     await asked(page, "Which image archive?")
     broken = asyncio.Event()
 
