@@ -75,8 +75,8 @@ class Supervisor:
         tasks = []
         try:
             if self.settings.agent:
-                own_node.introduce(self.settings, self._installation)
                 self._agent = self._watched("agent", self._agent_words(), by_sudo=os.geteuid() != 0)
+                own_node.introduce(self.settings, self._installation)
             await self._bot.start()
             if not self.settings.redis:
                 self._store = self._embedded()
@@ -204,7 +204,8 @@ class Supervisor:
                 await child.stop(STOP_WITHIN_S, hurry=self._hurry)
         if self._store is not None and self._store.running:
             await self._store.stop(within_s=HURRY_S if self._hurry.is_set() else STOP_WITHIN_S)
-        self._say("Hercules has stopped.")
+        if self._bot.process is not None:
+            self._say("Hercules has stopped.")
 
     def _write(self) -> None:
         """Record who runs here; the store is left out, since the next start adopts it."""

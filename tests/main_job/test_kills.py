@@ -11,7 +11,7 @@ import pytest
 from tests.lab.processes import wait_until
 from tests.main_job.machine import Machine
 
-MOMENTS_S = (0.0, 0.15, 0.6, 1.5)  # after the yes: sending, creating, starting, waiting for health
+MOMENTS_S = (0.0, 0.3, 1.2)  # after the yes: sending, creating and starting, waiting for health
 
 
 @pytest.mark.parametrize("who", ["bot", "agent", "store"])

@@ -34,14 +34,14 @@ def test_an_image_that_does_not_exist(running: Machine, registry: LabRegistry) -
 
 def test_an_archive_that_is_no_image(running: Machine, tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"this is no image" * 1000)
-    before = running.engine.client().images.list()
+    before = _images(running)
     script = running.chat(
         "deploy", "--yes", what="upload", file=f"@{tmp_path / 'x.tar'}", name="x", port=20080
     )
     assert script.returncode == 1
     assert "Nothing" in script.stdout
     assert running.containers() == []
-    assert running.engine.client().images.list() == before
+    assert _images(running) == before
 
 
 def test_a_port_that_somebody_took_meanwhile(running: Machine) -> None:
@@ -75,6 +75,7 @@ def test_a_program_that_ends_at_once_leaves_its_last_words_and_nothing_else(
     assert running.containers() == []
 
 
+@pytest.mark.full  # the gate waits a minute
 def test_a_program_that_never_gets_healthy_is_taken_away_again(
     running: Machine, save_archive: Callable[[Archive], Path]
 ) -> None:
@@ -128,6 +129,10 @@ def test_a_registry_that_does_not_answer(running: Machine) -> None:
     asked = running.until_asked(session)
     assert "127.0.0.1:1" in _label(asked)
     assert "retry" in _ways(asked)
+
+
+def _images(machine: Machine) -> set[str]:
+    return {str(image.id) for image in machine.engine.client().images.list()}
 
 
 def _label(session: dict[str, Any]) -> str:
