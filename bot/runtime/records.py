@@ -44,10 +44,14 @@ def outcome_of(raw: bytes) -> Session:
 
 
 def public(session: Session) -> Session:
-    """The session as channels see it: where it stands, not what it knows."""
+    """The session as channels see it: where it stands, not what it knows.
+
+    Of undos their words stay: whoever ends a session is told first what that takes back.
+    """
     stack = tuple(msgspec.structs.replace(frame, names={}) for frame in session.stack)
+    undos = tuple(msgspec.structs.replace(undo, order={}) for undo in session.undos)
     return msgspec.structs.replace(
-        session, stack=stack, trail=(), undos=(), kept={}, prefill={}, pending=None
+        session, stack=stack, trail=(), undos=undos, kept={}, prefill={}, pending=None
     )
 
 

@@ -116,6 +116,7 @@ async def test_undo_takes_back_what_was_done(house: House, api: ClientSession) -
     await post(api, session, "answers", seq=session["seq"], id="y", value=True)
     session = await asking(house, api, session)
     assert session["prompt"]["can_undo"]
+    assert session["undoes"] == ["Taking back: Getting nginx"]
     status, _ = await post(api, session, "undo", seq=session["seq"], id="u")
     assert status == 200
     await asking(house, api, session)

@@ -263,6 +263,7 @@ async def test_undo_takes_back_after_a_question(screen: Screen) -> None:
     await asked(page, "What now?")
     await press(page, "Undo")
     dialog = page.get_by_role("dialog", name="Take back what was done?")
+    await expect(dialog.locator("ol li")).to_have_text(["Taking back: Getting nginx"])
     await dialog.get_by_role("button", name="Yes, take it back").click()
     await asked(page, "Fetch it?")
     await expect(page.locator(".log")).to_contain_text("Taking back: Getting nginx")

@@ -43,4 +43,4 @@ export const sureToCancel = (undoes, may) =>
   });
 
 export const sureToUndo = (undoes) =>
-  sure({ title: t("undo_title"), lead: t(undoes.length ? "cancel_undoes" : "cancel_undoes_some"), list: undoes, yes: t("undo_yes"), no: t("cancel_no") });
+  sure({ title: t("undo_title"), lead: t(undoes.length ? "undo_lead" : "cancel_undoes_some"), list: undoes, yes: t("undo_yes"), no: t("cancel_no") });
