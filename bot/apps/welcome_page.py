@@ -35,11 +35,11 @@ PAGE = """\
 
 STYLE = """\
 :root {
-  --paper: #fbfaf7; --ink: #22252a; --soft: #5c626b; --line: #e2dfd7; --card: #fff; --accent: #b4501e;
+  --paper: #fbfaf7; --ink: #22252a; --soft: #5c626b; --line: #e2dfd7; --card: #fff; --accent: #0e6a6e;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --paper: #16181c; --ink: #eceae5; --soft: #a3a8b0; --line: #2f333a; --card: #1e2126; --accent: #ee9a68;
+    --paper: #16181c; --ink: #eceae5; --soft: #a3a8b0; --line: #2f333a; --card: #1e2126; --accent: #74c7c9;
   }
 }
 * { box-sizing: border-box; }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,12 +16,6 @@ expect.set_options(timeout=20_000)
 
 
 @pytest.fixture
-def shots() -> Path:
-    """Where the pictures of a run are kept, for looking at."""
-    return Path(tempfile.mkdtemp(prefix="hercules-page-", dir=os.environ.get("HERCULES_SHOTS")))
-
-
-@pytest.fixture
 def page(machine: Machine) -> Iterator[Page]:
     """A browser on the machine itself; an error of the page's script fails the test."""
     wrong: list[str] = []
@@ -34,15 +26,15 @@ def page(machine: Machine) -> Iterator[Page]:
     assert wrong == []
 
 
-def test_from_the_link_to_a_running_page_by_clicks(machine: Machine, page: Page, shots: Path) -> None:
+def test_from_the_link_to_a_running_page_by_clicks(machine: Machine, page: Page, tmp_path: Path) -> None:
     page.goto(machine.up())
-    page.screenshot(path=shots / "1-link.png")
+    page.screenshot(path=tmp_path / "1-link.png")
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url("http://localhost:8088/")
-    page.screenshot(path=shots / "2-start.png")
+    page.screenshot(path=tmp_path / "2-start.png")
     page.get_by_text("Deploy a container").first.click()
     _asked(page, "What shall run?")
-    page.screenshot(path=shots / "3-what.png")
+    page.screenshot(path=tmp_path / "3-what.png")
     page.get_by_text("The welcome demo").click()
     _press(page, "Continue")
     _asked(page, "What shall it be called?")
@@ -53,24 +45,24 @@ def test_from_the_link_to_a_running_page_by_clicks(machine: Machine, page: Page,
     port = int(page.locator("#answer").input_value())
     _press(page, "Continue")
     _asked(page, "Deploy welcome like this?")
-    page.screenshot(path=shots / "4-summary.png", full_page=True)
+    page.screenshot(path=tmp_path / "4-summary.png", full_page=True)
     _press(page, "Deploy it")
     expect(page.locator(".entry.ended")).to_contain_text("welcome runs and is healthy.")
-    page.screenshot(path=shots / "5-done.png", full_page=True)
+    page.screenshot(path=tmp_path / "5-done.png", full_page=True)
     assert machine.engine.get(port)[0] == 200
 
     with page.context.expect_page() as opened:
         page.get_by_role("link", name=re.compile("Open it")).first.click(modifiers=["Control"])
     demo = opened.value
     expect(demo.get_by_role("heading", name="It runs.")).to_be_visible()
-    demo.screenshot(path=shots / "6-demo.png", full_page=True)
+    demo.screenshot(path=tmp_path / "6-demo.png", full_page=True)
     demo.emulate_media(color_scheme="dark")
-    demo.screenshot(path=shots / "7-demo-dark.png", full_page=True)
+    demo.screenshot(path=tmp_path / "7-demo-dark.png", full_page=True)
     demo.close()
 
     page.get_by_text("Show its log").first.click()
     expect(page.locator(".entry").filter(has_text="The last lines of welcome")).to_be_visible()
-    page.screenshot(path=shots / "8-log.png", full_page=True)
+    page.screenshot(path=tmp_path / "8-log.png", full_page=True)
 
 
 def test_the_chat_goes_on_by_itself_after_the_server_was_killed(machine: Machine, page: Page) -> None:
