@@ -189,6 +189,9 @@ class Carrier:
 
     def _work(self, body: OrderBody, started_ms: int) -> Work:
         work = Work(self.node, body, started_ms=started_ms, tell=self._say)
+        limit = table.DEADLINE_S[table.verb_for(body.order).family]
+        # counted from now: an order that is taken up again after a long absence has its whole time
+        work.deadline_ms = None if limit is None else now_ms() + limit * 1000
         self._under_way[body.id] = work
         return work
 

@@ -42,6 +42,15 @@ THREADS: dict[Family, int] = {"reading": 4, "images": 3, "deployments": 8, "cont
 """How many orders of a family are carried out at once; one that hangs stops only its own kind."""
 
 
+DEADLINE_S: dict[Family, int | None] = {
+    "reading": 60,
+    "images": 2 * 3600,  # a large image over a slow line; one that says nothing for 5 minutes ends earlier
+    "deployments": None,  # deployment.apply names its own
+    "containers": 3600 + 600,  # the longest gate with the longest stop
+}
+"""Seconds after which an order of a family is given up between two of its pieces."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
     """How one order is carried out. The callables take the row's own order."""

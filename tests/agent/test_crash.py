@@ -115,9 +115,10 @@ def test_first_deploy_killed_at_each_point_finishes_once(machines: Any) -> None:
     raise AssertionError("the points never end")
 
 
-def test_first_deploy_that_fails_killed_at_each_point_leaves_nothing(machines: Any) -> None:
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.full)])
+def test_first_deploy_that_fails_killed_at_each_point_leaves_nothing(machines: Any, step: int) -> None:
     archive = images.exits("exits:1")
-    for n in range(1, POINTS_AT_MOST):
+    for n in range(1, POINTS_AT_MOST, step):
         machine = machines()
         order = deployment(
             "web", revision(machine.give(archive), port=20001), gate=Gate(kind="running", settle_s=1)
@@ -166,7 +167,12 @@ def test_second_revision_killed_at_each_point_leaves_exactly_one_running(
     raise AssertionError("the points never end")
 
 
-@pytest.mark.parametrize("verb", ["import", "stop", "restart", "remove"])
+FULL = pytest.mark.full
+
+
+@pytest.mark.parametrize(
+    "verb", ["import", "stop", pytest.param("restart", marks=FULL), pytest.param("remove", marks=FULL)]
+)
 def test_other_orders_killed_at_each_point_are_done_once(machines: Any, verb: str) -> None:
     archive = images.web("demo:1")
     target = PartTarget(deployment="d-web0000000000000")
