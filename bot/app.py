@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from agent.orders.results import Progress, Result
-from bot.app_views import AuditViews, FleetViews
+from bot.app_views import AuditViews
 from bot.audit import AuditLog
 from bot.blobs import Blobs
 from bot.cli import store_keys
@@ -28,6 +28,7 @@ from bot.engine.refusals import Gone
 from bot.fleet import keys as fleet_keys
 from bot.fleet.fleet import Fleet
 from bot.fleet.keys import Installation
+from bot.fleet.lists import Lists
 from bot.ops.metrics import Metrics, Read
 from bot.people import People
 from bot.plugins.book import FlowBook, Loaded
@@ -165,7 +166,7 @@ class Bot:
             people=self.people,
             flows=self.book,
             blobs=self.blobs,
-            fleet=FleetViews(self.fleet),
+            fleet=Lists(self.fleet),
             audit=AuditViews(self.settings.data / "audit"),
             ready=self.ready,
             counted=self.metrics,

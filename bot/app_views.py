@@ -1,26 +1,16 @@
-"""How rooms look to the web channel: their lists as pages.
-
-Only shapes are changed here; nothing is decided.
-"""
+"""The audit as the web channel lists it: pages read from its files."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from bot.audit import lines
-from bot.engine.form import Flow
-from bot.engine.ready import Ready
 from bot.engine.refusals import Refused
-from bot.fleet.fleet import Fleet
-from bot.fleet.records import OrderRecord
-from bot.plugins.book import FlowBook
-
-T = TypeVar("T")
 
 
 class NoSuchPlace(Refused):
@@ -36,61 +26,6 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     items: Sequence[Any]
     next: str = ""
-
-
-class FlowViews:
-    """The flows of now."""
-
-    def __init__(self, book: FlowBook) -> None:
-        self._book = book
-
-    def flows(self) -> list[Flow]:
-        """Every flow in its present version."""
-        return [ready.flow for ready in self._book.flows()]
-
-    def current(self, name: str) -> Ready:
-        """The present version of a flow. Raises NoSuchFlow."""
-        return self._book.current(name)
-
-
-class OrderView(msgspec.Struct, frozen=True, kw_only=True):
-    """An order in a list: what was asked of which node, and what came of it."""
-
-    id: str
-    session: str
-    node: str
-    verb: str
-    actor: str
-    says: str
-    signed_ms: int
-    handed_ms: int
-    finished_ms: int
-    outcome: str
-
-
-class FleetViews:
-    """Nodes, deployments and open orders as pages."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
-
-    async def nodes(self, *, after: str, limit: int) -> Page:
-        """Nodes, by id."""
-        return paged(await self._fleet.nodes(), after, limit, lambda node: node.id)
-
-    async def deployments(self, *, after: str, limit: int) -> Page:
-        """Deployments, by id, with what should run and what was seen."""
-        views = await self._fleet.deployments()
-        return paged(
-            [v for v in views if v.record or v.seen],
-            after,
-            limit,
-            lambda v: v.record.id if v.record else v.seen.fact.deployment if v.seen else "",
-        )
-
-    async def orders(self, *, after: str, limit: int) -> Page:
-        """Orders that have no final result yet, by id."""
-        return paged([_order(o) for o in self._fleet.open_orders()], after, limit, lambda order: order.id)
 
 
 class AuditViews:
@@ -126,14 +61,3 @@ class AuditViews:
                     line = lines.decode(one)
                     if line.n > after:
                         yield line
-
-
-def paged(items: Sequence[T], after: str, limit: int, key: Callable[[T], str]) -> Page:
-    """The `limit` items after `after`, in the order of their keys."""
-    rest = sorted((item for item in items if key(item) > after), key=key)
-    chosen = rest[:limit]
-    return Page(items=chosen, next=key(chosen[-1]) if len(rest) > limit else "")
-
-
-def _order(record: OrderRecord) -> OrderView:
-    return OrderView(**{name: getattr(record, name) for name in OrderView.__struct_fields__})

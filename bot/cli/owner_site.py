@@ -91,6 +91,24 @@ def add_owner_calls(app: web.Application, bot: Bot) -> None:
         made = await bot.people.make_token(person.id, name=wanted.label)
         return _json({"person": person.name, "id": made.token.id, "token": made.secret}, 201)
 
+    async def list_tokens(request: web.Request) -> web.Response:
+        person = await bot.people.named(request.match_info["name"])
+        return _json({"items": await bot.people.tokens(person.id)})
+
+    async def revoke_token(request: web.Request) -> web.Response:
+        await bot.people.revoke_token(request.match_info["token"])
+        return _json({})
+
+    async def sign_out(request: web.Request) -> web.Response:
+        person = await bot.people.named(request.match_info["name"])
+        await bot.people.sign_out_everywhere(person.id)
+        return _json({})
+
+    async def remove_person(request: web.Request) -> web.Response:
+        person = await bot.people.named(request.match_info["name"])
+        await bot.people.remove(person.id)
+        return _json({})
+
     async def list_nodes(_: web.Request) -> web.Response:
         return _json({"items": await bot.fleet.nodes()})
 
@@ -120,6 +138,10 @@ def add_owner_calls(app: web.Application, bot: Bot) -> None:
         ("POST", "/owner/people/{name}/role", set_role),
         ("POST", "/owner/people/{name}/link", make_link),
         ("POST", "/owner/people/{name}/token", make_token),
+        ("GET", "/owner/people/{name}/tokens", list_tokens),
+        ("DELETE", "/owner/tokens/{token}", revoke_token),
+        ("POST", "/owner/people/{name}/sign-out", sign_out),
+        ("DELETE", "/owner/people/{name}", remove_person),
         ("GET", "/owner/nodes", list_nodes),
         ("GET", "/owner/nodes/{node}", show_node),
         ("GET", "/owner/flows", list_flows),

@@ -109,3 +109,63 @@ def token(ctx: click.Context, name: str, label: str, as_json: bool) -> None:
         print_json(made)
     else:
         click.echo(made["token"])
+
+
+@user.command()
+@click.argument("name", required=False, default="owner")
+@json_option
+@data_option
+@click.pass_context
+def tokens(ctx: click.Context, name: str, as_json: bool) -> None:
+    """List the API tokens of a person; what they open is never shown again.
+
+    Example: hercules user tokens ada
+    """
+    with errors_told():
+        held = owner.call(settings_of(ctx), "GET", f"/owner/people/{quote(name, safe='')}/tokens")["items"]
+    if as_json:
+        print_json(held)
+    else:
+        print_rows(("token", "for"), [(t["id"], t["name"]) for t in held], empty=f"{name} has no API token.")
+
+
+@user.command()
+@click.argument("token")
+@data_option
+@click.pass_context
+def revoke(ctx: click.Context, token: str) -> None:
+    """Revoke an API token by the id that `hercules user tokens` shows. It opens nothing from then on.
+
+    Example: hercules user revoke k-0123456789abcdef
+    """
+    with errors_told():
+        owner.call(settings_of(ctx), "DELETE", f"/owner/tokens/{quote(token, safe='')}")
+    click.echo("It is revoked.")
+
+
+@user.command("sign-out")
+@click.argument("name", required=False, default="owner")
+@data_option
+@click.pass_context
+def sign_out(ctx: click.Context, name: str) -> None:
+    """Sign a person out in every browser. API tokens stay: see `hercules user revoke`.
+
+    Example: hercules user sign-out ada
+    """
+    with errors_told():
+        owner.call(settings_of(ctx), "POST", f"/owner/people/{quote(name, safe='')}/sign-out")
+    click.echo(f"{name} is signed out everywhere.")
+
+
+@user.command()
+@click.argument("name")
+@data_option
+@click.pass_context
+def remove(ctx: click.Context, name: str) -> None:
+    """Remove a person with their sign-ins and API tokens. What they deployed goes on running.
+
+    Example: hercules user remove ada
+    """
+    with errors_told():
+        owner.call(settings_of(ctx), "DELETE", f"/owner/people/{quote(name, safe='')}")
+    click.echo(f"{name} is removed.")
