@@ -14,8 +14,6 @@ begun is taken away as soon as it answers again. A new step also needs a row in 
 
 from __future__ import annotations
 
-import errno
-import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -24,30 +22,21 @@ from typing import Any
 import msgspec
 import structlog
 
-from agent import deployments, images, networks, secrets
+from agent import deployments, images, networks, planning, secrets
 from agent.deployments import Committed
-from agent.docker_request import ImageSeen, addresses, check, user_for
+from agent.docker_request import ImageSeen, user_for
 from agent.gate import await_healthy
-from agent.journal import Running, Taken
+from agent.journal import Running
 from agent.node import Done, Node, Stopping, Work, now_ms
 from agent.orders import ApplyDeployment, RemoveDeployment, verb_of
 from agent.orders.envelope import decode_order
-from agent.orders.spec import Published
+from agent.planning import Plan
 from agent.problems import EngineGone, Failed, Refused
 
 log = structlog.get_logger()
 
 _STOP_OLD_S = 10
 _UNTIDY = "what was begun; it is taken away as soon as the Docker Engine answers again"
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What was there before the first effect."""
-
-    image_was_here: bool
-    network_was_here: bool
-    old: str = ""  # engine id of the container that runs the committed revision
-    old_ran: bool = False
 
 
 def apply(work: Work, order: ApplyDeployment) -> Done:
@@ -92,7 +81,7 @@ class _Saga:
             running = self.node.journal.deployment(self.order.deployment)
             if done := self._as_before(running):
                 return done
-            plan = self._plan(running)
+            plan = planning.plan(self.work, self.order, self.names, running)
         if "committed" not in steps:
             try:
                 self._with_patience(lambda: self._forward(plan))
@@ -139,65 +128,6 @@ class _Saga:
         container = deployments.put_up(self.node, running)
         await_healthy(self.work, container, self.order.gate, self.order.revision.ports)
         return Done(facts=deployments.facts(self.node, running.id), already=runs)
-
-    def _plan(self, running: Running | None) -> Plan:
-        """Check what can be checked, and claim name and ports. Raises Failed; nothing was done then."""
-        node, order, engine = self.node, self.order, self.node.engine
-        check(order.revision, node.file)
-        secrets.all_opened(order.revision, node.keys)
-        engine.require()
-        if engine.free_bytes() < node.reserve:
-            raise Failed("disk_full", "There is not enough space on this machine.")
-        old: dict[str, Any] | None = None
-        if running is not None and running.revision > 0:
-            if running.name != order.name:
-                raise Refused("condition", f"The deployment is called {running.name}, not {order.name}.")
-            old = deployments.current(node, deployments.committed(running))
-        named = engine.container(self.names.container)
-        if named is not None and not self._is_ours(named):
-            raise _name_taken(order.name)
-        held = set(deployments.committed(running).order.revision.ports) if running and old else set()
-        mine = {(p.node_port, p.protocol) for p in held}
-        for port in order.revision.ports:
-            if (port.node_port, port.protocol) not in mine:
-                self._require_free(port)
-        network = networks.find(engine, self.names.network)
-        plan = Plan(
-            image_was_here=images.find(node, order.revision.image) is not None,
-            network_was_here=network is not None,
-            old=str(old["Id"]) if old else "",
-            old_ran=running is not None and running.wanted == "running" and not running.held,
-        )
-        node.point("before plan")
-        try:
-            node.journal.claim(
-                order_id=self.id,
-                deployment=order.deployment,
-                name=order.name,
-                revision=order.revision.number,
-                ports=[(p.node_port, p.protocol) for p in order.revision.ports],
-                plan=msgspec.to_builtins(plan),
-                now_ms=now_ms(),
-            )
-        except Taken as e:
-            raise _name_taken(order.name) if e.what == "name" else _port_taken(int(e.value), e.by) from e
-        return plan
-
-    def _require_free(self, port: Published) -> None:
-        kind = socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM
-        for address in addresses(port, self.node.file):
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            with socket.socket(family, kind) as probe:
-                if port.protocol == "tcp":
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((address, port.node_port))
-                except OSError as e:
-                    if e.errno == errno.EADDRNOTAVAIL:
-                        raise Refused(
-                            "node_file", f"This machine does not have the address {address}."
-                        ) from e
-                    raise _port_taken(port.node_port, "another program") from e
 
     # -- forward; each of these may be repeated from the top
 
@@ -396,13 +326,6 @@ class _Saga:
         )
         return [str(r["Id"]) for r in rows if r["Id"] != plan.old]
 
-    def _is_ours(self, container: dict[str, Any]) -> bool:
-        labels = (container.get("Config") or {}).get("Labels") or {}
-        return (labels.get("hercules.installation"), labels.get("hercules.deployment")) == (
-            self.node.trust.installation,
-            self.order.deployment,
-        )
-
     def _name_of(self, container: str) -> str:
         found = self.node.engine.container(container)
         return str(found["Name"]).lstrip("/") if found else container[:12]
@@ -430,11 +353,3 @@ def _broke(e: Exception) -> Failed:
 
 def _failure(facts: dict[str, Any]) -> Failed:
     return Failed(facts["code"], facts["says"], facts["do"], evidence=tuple(facts["evidence"]))
-
-
-def _name_taken(name: str) -> Failed:
-    return Failed("name_taken", f"The name {name} is used by something else on this machine.")
-
-
-def _port_taken(port: int, by: str) -> Failed:
-    return Failed("port_taken", f"Port {port} of this machine is already used by {by}.")

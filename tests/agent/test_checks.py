@@ -23,6 +23,7 @@ from agent.orders.envelope import ORDER_TYPE, RESULT_TYPE, encode_order, key_id,
 from agent.orders.spec import ImagePin
 from agent.orders.verbs import PartTarget
 from tests.agent.place import DISPATCH, Desk, body, open_node, prepare, signed
+from tests.lab.processes import wait_until
 
 STOP = StopTarget(target=PartTarget(deployment="d-0123456789abcdef"))
 
@@ -241,8 +242,10 @@ def test_refusal_is_a_signed_result_and_does_nothing(tmp_path: Path) -> None:
     assert (refused.outcome, refused.problem.code) == ("refused", "refused.signature")
     assert desk.node.journal.order(what.id) is None
     desk.carrier.receive(signed(what))  # the real one: tried, and answered by the engine's absence
-    real = desk.results(what.id)[-1] if len(desk.results(what.id)) > 1 else desk.result(what.id)
-    del real
+    assert wait_until(lambda: len(desk.results(what.id)) == 2, 20)
+    real = desk.results(what.id)[1]
+    assert real.problem is not None
+    assert (real.outcome, real.problem.code) == ("failed", "engine_down")
     desk.told.clear()
     desk.carrier.receive(stranger)  # now the id is taken: no answer that could be mistaken for the real one
     assert [m for m in desk.told if isinstance(m, ResultSaid)] == []

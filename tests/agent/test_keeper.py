@@ -46,7 +46,7 @@ def deployed(desk: Desk, **changes: Any) -> None:
 
 
 def state(engine: LabEngine) -> str:
-    found = engine.client().containers.list(all=True, filters={"name": NAME})
+    found = engine.client().containers.list(all=True, filters={"name": NAME}, ignore_removed=True)
     return str(found[0].status) if found else "missing"
 
 

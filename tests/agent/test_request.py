@@ -29,7 +29,6 @@ from agent.networks import PREFIX, _free, _routes
 from agent.nodefile import FLOOR_CAPS, BadNodeFile, NodeFile, load
 from agent.orders import ApplyDeployment, Published, Revision, VolumeMount, verb_of
 from agent.orders.envelope import Bad, OrderBody, decode_order, encode_order
-from agent.orders.reference import BadReference, parse
 from agent.orders.spec import ImagePin, Profile, Setting
 from agent.problems import Refused
 from tests.agent.place import body, deployment
@@ -305,56 +304,6 @@ def test_place_that_the_image_declares_gets_a_volume_that_survives() -> None:
         ("data", "/data"),
         ("image-var-lib-db", "/var/lib/db"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "registry", "path"),
-    [
-        ("nginx", "docker.io", "library/nginx"),
-        ("nginx:1.27", "docker.io", "library/nginx"),
-        ("docker.io/nginx", "docker.io", "library/nginx"),
-        ("owner/app", "docker.io", "owner/app"),
-        ("ghcr.io/owner/app:2", "ghcr.io", "owner/app"),
-        ("127.0.0.1:5000/demo@sha256:" + "a" * 64, "127.0.0.1:5000", "demo"),
-        ("localhost/x", "localhost", "x"),
-    ],
-)
-def test_reference_is_read_as_the_engine_reads_it(text: str, registry: str, path: str) -> None:
-    assert (parse(text).registry, parse(text).path) == (registry, path)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *(
-            "",
-            " ",
-            "Nginx",
-            "nginx:",
-            "nginx@sha256:abc",
-            "nginx\n",
-            "-x",
-            "--help",
-            "../x",
-            "a//b",
-            "a/../b",
-        ),
-        *(
-            "http://x/y",
-            "u@h/x",
-            "x:y:z",
-            "nginx:1 --all",
-            "nginx@sha512:" + "a" * 128,
-            "x" * 600,
-            "a?b",
-            "ä",
-        ),
-        *("nginx@sha256:" + "A" * 64, "/nginx", "nginx/", "OWNER/app"),
-    ],
-)
-def test_text_that_names_no_image_is_refused(text: str) -> None:
-    with pytest.raises(BadReference):
-        parse(text)
 
 
 def test_network_is_a_free_part_of_the_range_and_the_same_for_the_same_deployment() -> None:
