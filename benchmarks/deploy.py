@@ -32,8 +32,7 @@ RESTRICTIONS = [
 async def by_chat(api: Api) -> float:
     """Seconds from opening the session to its end, healthy."""
     begun = time.monotonic()
-    session = await api.open("deploy", {"what": "demo", "name": NAME, "port": NODE_PORT, "sure": True})
-    outcome = await api.ended(session)
+    outcome = await api.play("deploy", {"what": "demo", "name": NAME, "port": NODE_PORT})
     if outcome != "done":
         raise RuntimeError(f"the deploy ended as {outcome}")
     return time.monotonic() - begun
@@ -95,7 +94,7 @@ async def _chat(up: Up) -> float:
 
 async def _remove(up: Up) -> None:
     async with up.api() as api:
-        await api.ended(await api.open("remove", {"container": NAME, "sure": True, "data": "delete"}))
+        await api.play("remove", {"container": NAME, "data": "delete"})
 
 
 def _clear(engine: LabEngine, up: Up, *, image: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -141,18 +142,29 @@ class Api:
         url = f"http://localhost:{PORT}/api/v1/ws?session={session_id}"
         return self._http.ws_connect(url, compress=0)
 
-    async def ended(self, session: dict[str, Any], *, within_s: float = 120) -> str:
-        """Wait until the session has ended; its outcome. Raises RuntimeError when it meets a problem."""
-        end, after = time.monotonic() + within_s, 0
-        while time.monotonic() < end:
-            page = await self._call("GET", f"/sessions/{session['id']}/entries?after={after}&wait=20")
-            after = max([after, *(item["n"] for item in page["items"])])
-            if any(item["kind"] == "ended" for item in page["items"]):
-                seen = await self._call("GET", f"/sessions/{session['id']}")
-                return str(seen["outcome"])
-            if any(item["kind"] == "problem" for item in page["items"]):
-                raise RuntimeError(f"the session met a problem: {page['items']}")
-        raise RuntimeError("the session has not ended")
+    async def play(self, flow: str, answers: dict[str, Any]) -> str:
+        """Open a flow with answers, say yes to each summary, follow it to its end; the outcome.
+
+        Raises RuntimeError when it asks anything else.
+        """
+        session = await self.open(flow, answers)
+        async with self.socket(session["id"]) as ws:
+            await ws.send_json({"type": "hello", "after": 0})
+            answered = 0
+            while True:
+                frame = json.loads(await ws.receive_str(timeout=120))
+                if frame["type"] != "prompt" or (frame["seq"] <= answered and frame["status"] == "open"):
+                    continue
+                if frame["status"] != "open":
+                    return str(frame["outcome"])
+                prompt = frame["prompt"]
+                if prompt is None or prompt["loading"]:
+                    continue
+                if prompt["kind"] != "confirm":
+                    raise RuntimeError(f"the session asks {prompt}")
+                answered = frame["seq"]
+                answer = {"type": "answer", "seq": answered, "id": secrets.token_hex(8), "value": True}
+                await ws.send_json(answer)
 
     async def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         url = f"http://localhost:{PORT}/api/v1{path}"
