@@ -1,8 +1,9 @@
 """One worker from the bot's side: start it, ask it, end it.
 
 Rule 1: nothing of the bot goes along: no environment, no open files, no directory. Rule 2: whatever the
-worker does or says, `ask` returns an answer or raises `WorkerLost` within its deadline, and after a
-`WorkerLost` the process is gone with everything it started.
+worker does or says, `ask` returns an answer or raises `WorkerLost` within its deadline and `GONE_S`, and
+after a `WorkerLost` the process is gone with everything it started. Rule 3: nothing waits for the end of a
+pipe: one that was flooded is no longer read and never ends, one that was handed on ends with its holder.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bot.plugins import frames, limits
 log = structlog.get_logger("plugins")
 
 _ROOT = str(Path(bot.__file__).resolve().parent.parent)
+GONE_S = 2.0  # for a worker that closed its pipe to end by itself, and for its last words
 _START = f"import sys; sys.path.append({_ROOT!r}); from bot.plugins.worker import main; main()"
 
 
@@ -85,9 +87,11 @@ class Worker:
 
     async def end(self) -> None:
         """Kill it and all it started in its session; wait until it is gone."""
-        if self._process.returncode is None or self._listening is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await asyncio.wait([self._listening], timeout=GONE_S)
+        # rule 3: `wait` waits for the pipes, too
+        self._process._transport.close()  # type: ignore[attr-defined]
         await self._process.wait()
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
@@ -113,7 +117,10 @@ class Worker:
         return WorkerLost(why, says)
 
     async def _ending(self) -> str:
-        code = await self._process.wait()
+        try:
+            code = await asyncio.wait_for(self._process.wait(), GONE_S)
+        except TimeoutError:
+            return "It closed the pipe for its answers, so it was stopped."
         if code == -signal.SIGXCPU:
             return f"It used more than {limits.CPU_S} s of processor time, so it was stopped."
         if code < 0:

@@ -45,6 +45,12 @@ def returns_deep(names):
 def prints(names): print("loud " * 100_000); sys.stderr.write("more " * 100_000); return "quiet"
 def floods(names):
     while True: os.write(3, b"\\xff\\xff\\xff\\xff" * 10_000)
+def floods_and_ends(names):
+    for _ in range(8): os.write(3, b"\\xff" * 65_536)
+    os._exit(3)
+def hangs_up(names):
+    os.close(3)
+    while True: pass
 def forks(names):
     import subprocess
     subprocess.Popen(["sleep", "300"])
@@ -101,6 +107,8 @@ BAD = {
     "returns_code": "no plain data",
     "returns_deep": "no plain data",
     "floods": "stopped",
+    "floods_and_ends": "stopped",
+    "hangs_up": "closed the pipe",
     "forks": "not done within 0.3 s",
     "not_a_function": "no function",
     "nothing": "no function",
