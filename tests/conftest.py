@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -11,6 +12,8 @@ from tests.lab import guard
 
 pytest_plugins = ["tests.lab.fixtures"]
 guard.install()
+# a shell without job control starts what runs in the background deaf to Ctrl-C, and children inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

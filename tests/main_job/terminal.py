@@ -6,7 +6,7 @@ import contextlib
 import os
 import pty
 import re
-import select
+import selectors
 import subprocess
 import time
 
@@ -70,8 +70,9 @@ class Terminal:
         os.close(self._master)
 
     def _read(self, within_s: float) -> None:
-        ready, _, _ = select.select([self._master], [], [], within_s)
-        with contextlib.suppress(OSError):  # the other end is closed
-            while ready:
-                self.raw += os.read(self._master, 65536).decode(errors="replace")
-                ready, _, _ = select.select([self._master], [], [], 0)
+        with selectors.DefaultSelector() as reading:
+            reading.register(self._master, selectors.EVENT_READ)
+            with contextlib.suppress(OSError):  # the other end is closed
+                while reading.select(within_s):
+                    self.raw += os.read(self._master, 65536).decode(errors="replace")
+                    within_s = 0
