@@ -38,7 +38,8 @@ class Pool:
     """Threads for one family of orders. They are daemons: an agent that ends does not wait for them."""
 
     def __init__(self, name: str, threads: int) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads = threads
         for n in range(threads):
             threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True).start()
 
@@ -46,13 +47,18 @@ class Pool:
         """Have it done by the next free thread."""
         self._jobs.put(job)
 
+    def close(self) -> None:
+        """Let the threads end after what was submitted; nobody waits for them."""
+        for _ in range(self._threads):
+            self._jobs.put(None)
+
     def _work(self) -> None:
-        while True:
-            job = self._jobs.get()
+        while (job := self._jobs.get()) is not None:
             try:
                 job()
             except Exception:
                 log.exception("carrier.job_broke")
+            del job  # with all it holds, while the thread waits for the next
 
 
 class Carrier:
@@ -119,6 +125,11 @@ class Carrier:
         self.node.journal.keep(order)
         if purge:
             self.node.journal.purge(now_ms())
+
+    def close(self) -> None:
+        """Take no more orders; what is under way ends by itself."""
+        for pool in self._pools.values():
+            pool.close()
 
     @property
     def busy(self) -> int:

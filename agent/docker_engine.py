@@ -91,7 +91,17 @@ class DockerEngine:
             made = docker.APIClient(base_url=self.base_url, timeout=PING_S, version="auto", max_pool_size=16)
         made.timeout = timeout_s
         with self._lock:
-            return self._clients.setdefault(timeout_s, made)
+            used = self._clients.setdefault(timeout_s, made)
+        if used is not made:
+            made.close()
+        return used
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        with self._lock:
+            clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            client.close()
 
     def require(self) -> None:
         """Raises EngineDown within a few seconds unless the engine answers."""

@@ -209,7 +209,9 @@ class Desk:
     def close(self) -> None:
         """End it as SIGTERM would, without the process."""
         self.node.stopping.set()
+        self.carrier.close()
         self.node.journal.close()
+        self.node.engine.close()
 
 
 def revision(pin: ImagePin, number: int = 1, *, port: int | None = None, **changes: Any) -> Revision:
