@@ -135,7 +135,7 @@ class LabEngine:
         return archive.name
 
     def clean(self) -> None:
-        """Remove all containers, and the volumes and networks they leave; images stay."""
+        """Remove all containers, and the volumes and networks they leave; images stay (see `leave_engine_clean`)."""
         if not self.answers():
             self.start()
         client = self.client()
@@ -149,6 +149,11 @@ class LabEngine:
             if network.name not in ("bridge", "host", "none"):
                 with contextlib.suppress(NotFound):
                     network.remove()
+
+    def images(self) -> set[str]:
+        """The names of its images, and the ids of those without a name."""
+        there = self.client().api.images()
+        return {name for i in there for name in i["RepoTags"] or [i["Id"]] if name != "<none>:<none>"}
 
     def remove_image(self, name: str) -> None:
         """Remove an image by name; nothing happens when it is not there."""

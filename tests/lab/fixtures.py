@@ -39,7 +39,7 @@ def ground() -> Iterator[Ground]:
 
 @pytest.fixture(scope="session")
 def engine(ground: Ground) -> Iterator[LabEngine]:
-    """A real Docker Engine of this run's own; running again, and empty but for images, before each test."""
+    """A real Docker Engine of this run's own; before each test it runs, without what others made."""
     engine = LabEngine(ground)
     yield engine
     engine.close()
@@ -60,9 +60,12 @@ def leave_engine_clean(request: pytest.FixtureRequest) -> Iterator[None]:
     shared: LabEngine | None = request.getfixturevalue("engine") if uses_engine else None
     if shared and not shared.answers():
         shared.start()
+    images_before = shared.images() if shared else set()
     yield
     if shared:
         shared.clean()
+        for name in shared.images() - images_before:
+            shared.remove_image(name)
 
 
 @pytest.fixture(autouse=True)

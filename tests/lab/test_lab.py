@@ -107,10 +107,13 @@ def test_same_image_twice_has_the_same_bytes_and_its_id_is_the_engines(engine: L
 def test_saved_archive_is_what_an_engine_loads(
     engine: LabEngine, save_archive: Callable[[images.Archive], Path]
 ) -> None:
-    path = save_archive(images.web("saved:1"))
-    (loaded,) = engine.client().images.load(io.BytesIO(path.read_bytes()))
-    assert loaded.tags == ["saved:1"]
-    engine.remove_image("saved:1")
+    archive = images.web("saved:1", "loaded from a file")
+    (loaded,) = engine.client().images.load(io.BytesIO(save_archive(archive).read_bytes()))
+    assert (loaded.id, loaded.tags) == (archive.image_id, ["saved:1"])
+
+
+def test_images_that_a_test_left_are_gone_for_the_next(engine: LabEngine) -> None:
+    assert "saved:1" not in engine.images()
 
 
 def test_what_one_test_leaves_is_gone_for_the_next(engine: LabEngine, make_image: MakeImage) -> None:
