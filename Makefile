@@ -3,6 +3,8 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help run test test-full lint bench fmt clean lock
 bin := .venv/bin
+# Two processes, each with an engine and a browser of its own; the tests of a file stay together. ARGS=-n0: one.
+two := -n 2 --dist loadfile --no-loadscope-reorder
 checked := $(wildcard bot agent web tests benchmarks chatflows.d/*.py)
 
 help: ## show this list
@@ -10,17 +12,17 @@ help: ## show this list
 
 run: ## start Hercules here and print a link to open (data in .data, next free port from 8088)
 	@.ci/bring engine
-	@exec $(bin)/hercules up --data "$(CURDIR)/.data" $(ARGS)
+	@HERCULES_PLUGIN_FOLDER="$(CURDIR)/chatflows.d" exec $(bin)/hercules up --data "$(CURDIR)/.data" $(ARGS)
 
 test: ## lint, types, import rules and all tests, on engines and browsers of their own
 	@.ci/bring test
 	@$(MAKE) -s check
-	@exec $(bin)/python -m pytest $(ARGS)
+	@exec $(bin)/python -m pytest $(two) $(ARGS)
 
 test-full: ## the same and the tests that take long
 	@.ci/bring test
 	@$(MAKE) -s check
-	@exec $(bin)/python -m pytest -m "full or not full" $(ARGS)
+	@exec $(bin)/python -m pytest $(two) -m "full or not full" $(ARGS)
 
 lint: ## ruff, mypy --strict and the import rules
 	@.ci/bring dev
