@@ -135,7 +135,7 @@ class LabEngine:
         return archive.name
 
     def clean(self) -> None:
-        """Remove all containers, and the volumes and networks they leave; images stay (see `leave_engine_clean`)."""
+        """Remove all containers, and the volumes and networks they leave; images stay."""
         if not self.answers():
             self.start()
         client = self.client()
