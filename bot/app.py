@@ -209,7 +209,7 @@ async def _made(settings: Settings, port: int, installation: Installation, stack
     book = FlowBook(
         KeptFlows(store),
         kept=settings.data / "flows",
-        folders=[settings.data / "chatflows.d"] if settings.plugins else [],
+        folders=settings.plugin_folders,
         on_loaded=_Auditor(audit).plugin_loaded,
     )
     await book.open()

@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reserve_bytes: Bytes = 256 * 1024**2  # uploads are refused when the disk would have less free than this
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     plugins: bool = True  # load DIR/chatflows.d
+    plugin_folder: str = ""  # one more folder of chatflows; `make run` names the clone's chatflows.d
 
     @property
     def keys(self) -> Path:
@@ -65,6 +66,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def blobs(self) -> Path:
         """Large bytes by their digest."""
         return self.data / "blobs"
+
+    @property
+    def plugin_folders(self) -> list[Path]:
+        """Where plugins are loaded from."""
+        more = [Path(self.plugin_folder)] if self.plugin_folder else []
+        return [self.data / "chatflows.d", *more] if self.plugins else []
 
     @property
     def owner_socket(self) -> Path:

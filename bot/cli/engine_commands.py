@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 import msgspec
 
@@ -53,9 +55,7 @@ def stop(yes: bool) -> None:
             if not click.confirm("Stop it?", default=False):
                 raise SystemExit(1)
         stopped = docker_engine.stop()
-    click.echo(
-        f"The Docker Engine (pid {stopped.pid}) has stopped, and {len(stopped.containers)} containers."
-    )
+    click.echo(f"The Docker Engine (pid {stopped.pid}) has stopped, and {_counted(stopped.containers)}.")
 
 
 def _sentence(seen: object) -> str:
@@ -63,10 +63,14 @@ def _sentence(seen: object) -> str:
 
     assert isinstance(seen, EngineStatus)  # noqa: S101  (status() returns nothing else)
     says = {
-        "answers": f"Docker Engine {seen.version} answers at {seen.host}; {len(seen.containers)} containers.",
+        "answers": f"Docker Engine {seen.version} answers at {seen.host}; {_counted(seen.containers)}.",
         "denied": f"A Docker Engine is at {seen.host}, and this account may not use it.",
         "silent": f"Something is at {seen.host} and does not answer.",
         "absent": f"No Docker Engine is at {seen.host}.",
     }[seen.state]
     ours = f" Hercules started it (pid {seen.started.pid}, log {seen.started.log})." if seen.started else ""
     return says + ours
+
+
+def _counted(containers: Sequence[str]) -> str:
+    return f"{len(containers)} container{'' if len(containers) == 1 else 's'}"

@@ -6,6 +6,7 @@ import http.client
 import json
 import signal
 import time
+from pathlib import Path
 
 from tests.lab.processes import wait_until
 from tests.main_job.machine import Machine
@@ -92,6 +93,16 @@ def test_the_link_signs_in_once(running: Machine) -> None:
     made = json.loads(running.cli("user", "link", "--json").stdout)
     assert made["url"].startswith("http://localhost:8088/in/")
     assert made["person"] == "owner"
+
+
+def test_the_folder_that_make_run_names_is_loaded_too(machine: Machine) -> None:
+    machine.data.mkdir(mode=0o700, exist_ok=True)
+    examples = Path(__file__).parents[2] / "chatflows.d"
+    (machine.data / "hercules.toml").write_text(f'plugin_folder = "{examples}"\n')
+    machine.up()
+    listed = json.loads(machine.cli("flow", "list", "--json").stdout)
+    assert "restart-politely" in [flow["name"] for flow in listed["items"]]
+    assert listed["faults"] == []
 
 
 def test_doctor_finds_nothing_wrong_while_it_runs_and_says_so_when_it_does_not(running: Machine) -> None:
