@@ -37,6 +37,7 @@ def get(work: Work, order: GetFacts) -> Done:
     node, want = work.node, set(order.want)
     up = node.engine.answers()
     cut: list[str] = []
+    used = used_ports(node, up) if "ports" in want else None
     room = _ROOM // max(1, len(want & {"containers", "deployments", "images"}))
     facts = NodeFacts(
         at_ms=now_ms(),
@@ -54,8 +55,8 @@ def get(work: Work, order: GetFacts) -> Done:
         if "deployments" in want and up
         else None,
         images=_fitting(_images(node.engine), room, "images", cut) if "images" in want and up else None,
-        used_ports=tuple(sorted(used_ports(node, up))) if "ports" in want else None,
-        free_port=free_port(node, up) if "ports" in want else None,
+        used_ports=tuple(sorted(used)) if used is not None else None,
+        free_port=free_port(node, used) if used is not None else None,
         profiles=node.file.profiles,
         exposures=("local", "lan") if node.file.lan_addresses else ("local",),
         cut=tuple(cut),
@@ -73,9 +74,8 @@ def used_ports(node: Node, up: bool) -> set[int]:
     return used
 
 
-def free_port(node: Node, up: bool) -> int | None:
+def free_port(node: Node, used: set[int]) -> int | None:
     """The lowest free port of the node file's range: the same one until something takes it."""
-    used = used_ports(node, up)
     first, last = node.file.free_ports
     return next((port for port in range(first, last + 1) if port not in used), None)
 
