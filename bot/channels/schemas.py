@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from bot.channels.problems import Problem
-from bot.channels.web_clean import clean_data
+from bot.channels.web_clean import clean_json
 from bot.engine.session import Entry, Session, Shown
 from bot.engine.text import Tree
 
@@ -352,6 +352,8 @@ def shown_of(session: Session) -> Shown | None:
     shown = session.shown
     if shown is None:
         return None
+    if all(option.data is None for option in shown.options):
+        return shown
     options = tuple(msgspec.structs.replace(option, data=None) for option in shown.options)
     return msgspec.structs.replace(shown, options=options)
 
@@ -393,7 +395,22 @@ def session_body(session: Session) -> SessionBody:
 
 def entry_frame(entry: Entry) -> EntryFrame:
     """The entry as a frame."""
-    return EntryFrame(**{name: getattr(entry, name) for name in Entry.__struct_fields__})
+    return EntryFrame(
+        n=entry.n,
+        at_ms=entry.at_ms,
+        kind=entry.kind,
+        who=entry.who,
+        state=entry.state,
+        seq=entry.seq,
+        text=entry.text,
+        label=entry.label,
+        order=entry.order,
+        verb=entry.verb,
+        node=entry.node,
+        outcome=entry.outcome,
+        offered=entry.offered,
+        offers=entry.offers,
+    )
 
 
 def prompt_frame(session: Session) -> PromptFrame:
@@ -413,7 +430,7 @@ def prompt_frame(session: Session) -> PromptFrame:
 
 def encoded(struct: Any) -> bytes:
     """The JSON that leaves: every string cleaned of controls."""
-    return msgspec.json.encode(clean_data(msgspec.to_builtins(struct)))
+    return clean_json(struct)
 
 
 def summary_of(session: Any) -> SessionSummary:

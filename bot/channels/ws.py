@@ -22,7 +22,7 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from agent.orders.results import Progress
 from bot.channels import schemas
 from bot.channels.problems import Broken, BrokenBody, WrongFields, fields_of, problem_of
-from bot.channels.web_clean import clean_data
+from bot.channels.web_clean import clean_json
 from bot.channels.web_guard import (
     BODY_BYTES,
     Speaker,
@@ -40,6 +40,7 @@ log = structlog.get_logger("hercules.ws")
 
 HELLO_WITHIN_S = 10
 SEND_WITHIN_S = 20  # a phone in a tunnel; after that it resumes by itself
+AT_ONCE_BYTES = 16 * 1024  # below asyncio's low-water mark of 16 KiB a transport takes more without waiting
 HEARTBEAT_S = 25  # below the 30 s at which many proxies cut a silent connection
 RECHECK_S = 30
 SESSION_ID = re.compile(r"^s-[0-9a-v]{16}$")
@@ -222,10 +223,14 @@ class Line:
                 raise Bye("signed_out")
 
     async def _send(self, frame: Any) -> None:
-        text = msgspec.json.encode(clean_data(msgspec.to_builtins(frame))).decode()
+        raw = clean_json(frame)
+        transport = self._request.transport
+        if transport is not None and transport.get_write_buffer_size() + len(raw) < AT_ONCE_BYTES:
+            await self._ws.send_frame(raw, WSMsgType.TEXT)  # goes to the kernel, or waits behind little
+            return
         try:
             async with asyncio.timeout(SEND_WITHIN_S):
-                await self._ws.send_str(text)
+                await self._ws.send_frame(raw, WSMsgType.TEXT)
         except TimeoutError:
             raise Bye("too_slow") from None
 
