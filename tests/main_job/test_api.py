@@ -33,7 +33,7 @@ def test_a_deploy_answer_by_answer(running: Machine) -> None:
     assert running.engine.get(20_080)[0] == 200
 
     status, page = running.api("GET", "/deployments")
-    assert (status, [item["record"]["name"] for item in page["items"]]) == (200, ["hello"])
+    assert (status, [item["name"] for item in page["items"]]) == (200, ["hello"])
     status, page = running.api("GET", "/audit")
     assert status == 200
     assert {"session.opened", "order.sent", "order.finished", "session.ended"} <= {
