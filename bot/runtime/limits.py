@@ -25,5 +25,6 @@ RESEND_FROM_MS, RESEND_TO_MS = 15_000, 300_000  # an order that is with its node
 OVERDUE_MS = 60_000  # after an order's time: a node that began in time may still say how it ended
 HOOK_CHECK_S = 2.0  # a person waits while a plugin looks at the answer
 
+STEPS_TOLD = 64  # commits of this process that wait for one watcher; beyond, it reads them from the store
 LOOK_S = 20.0  # a watcher reads at least so often, should a hint be lost
 ORDERS_REMEMBERED = 10_000  # order -> session, for progress

@@ -57,6 +57,7 @@ def public(session: Session) -> Session:
 
 def commit_of(
     step: Step,
+    shown: Session,
     *,
     seen: int,
     by: str,
@@ -64,7 +65,7 @@ def commit_of(
     settled: tuple[str, ...] = (),
     now_ms: int,
 ) -> Commit:
-    """A step as one commit."""
+    """A step as one commit; `shown` is its session, made `public`."""
     session = step.session
     timers = [effect for effect in step.effects if isinstance(effect, SetTimer)]
     dropped = [effect.timer_id for effect in step.effects if isinstance(effect, DropTimer)]
@@ -74,7 +75,7 @@ def commit_of(
         seen=seen,
         by=by,
         body_sha=body_sha,
-        outcome=_outcome(session),
+        outcome=_outcome(shown),
         record=_encode(session),
         entries=[(entry.n, _encode(entry)) for entry in step.entries],
         effects=[(effect.id, now_ms, _encode(effect)) for effect in others],
@@ -94,9 +95,9 @@ def fingerprint(key: bytes, body: Any) -> str:
 
 
 def _outcome(session: Session) -> bytes:
-    raw = zlib.compress(_encode(public(session)), 1)
+    raw = zlib.compress(_encode(session), 1)
     if len(raw) > limits.OUTCOME_BYTES and session.shown is not None:
         options = tuple(msgspec.structs.replace(option, data=None) for option in session.shown.options)
         shown = msgspec.structs.replace(session.shown, options=options)
-        raw = zlib.compress(_encode(public(msgspec.structs.replace(session, shown=shown))), 6)
+        raw = zlib.compress(_encode(msgspec.structs.replace(session, shown=shown)), 6)
     return raw

@@ -10,7 +10,9 @@ failure of the engine or of a flow becomes a sentence in the session, never the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 import structlog
@@ -42,6 +44,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     repeated: bool = False
 
 
+class _Told:
+    def __init__(self, event: asyncio.Event) -> None:
+        self.event = event
+        self.steps: deque[Step] = deque(maxlen=limits.STEPS_TOLD)
+
+
 MakeEvent = Callable[[Session], Awaitable[AnyEvent]]
 
 
@@ -50,6 +58,28 @@ class Turns:
 
     def __init__(self, store: Store, flows: FlowBook, now_ms: Clock) -> None:
         self._store, self._flows, self._now_ms = store, flows, now_ms
+        self._told: dict[str, set[_Told]] = {}  # by session: who watches it here
+        self._under_way: Counter[str] = Counter()  # by session: our commits whose outcome is to come
+
+    @contextmanager
+    def told(self, session_id: str, event: asyncio.Event) -> Iterator[deque[Step]]:
+        """What this process commits of a session from now on, sessions as channels see them.
+
+        `event` is set with each, and when a commit came to nothing. The oldest are dropped from a full deque:
+        the versions show it.
+        """
+        told = _Told(event)
+        self._told.setdefault(session_id, set()).add(told)
+        try:
+            yield told.steps
+        finally:
+            self._told[session_id].discard(told)
+            if not self._told[session_id]:
+                del self._told[session_id]
+
+    def commits(self, session_id: str) -> int:
+        """How many commits of this process are under way; `told` is woken at the end of each."""
+        return self._under_way[session_id]
 
     async def load(self, session_id: str) -> Session:
         """The session as it is. Raises NoSuchSession, Tampered, StoreGone."""
@@ -72,10 +102,11 @@ class Turns:
         except Exception as e:
             raise self._broken(e, flow, "start", session_id) from e
         self._log_faults(step)
-        outcome = await self._commit(self._commit_of(step, 0, by, body_sha))
+        shown, commit = self._commit_of(step, 0, by, body_sha)
+        outcome = await self._commit(commit, shown)
         match outcome:
             case Committed():
-                return View(session=records.public(step.session))
+                return View(session=shown.session)
             case Repeated():
                 return View(session=records.outcome_of(outcome.outcome), repeated=True)
             case Superseded():  # the id of an opening is of its session, so only another opening can be first
@@ -98,10 +129,11 @@ class Turns:
                     raise
                 log.debug("session.repeated", session=session.id, code=refused.code)
                 return first
-            outcome = await self._commit_known(self._commit_of(step, session.version, by, body_sha), id)
+            shown, commit = self._commit_of(step, session.version, by, body_sha)
+            outcome = await self._commit_known(commit, id, shown)
             match outcome:
                 case Committed():
-                    return View(session=records.public(step.session))
+                    return View(session=shown.session)
                 case Repeated():
                     return View(session=records.outcome_of(outcome.outcome), repeated=True)
                 case Superseded():
@@ -133,7 +165,8 @@ class Turns:
                 return False
             except FlowBroken as broken:
                 step = self._stumbled(session, event, broken)
-            outcome = await self._commit(self._commit_of(step, session.version, by, "", settled))
+            shown, commit = self._commit_of(step, session.version, by, "", settled)
+            outcome = await self._commit(commit, shown)
             if not isinstance(outcome, Superseded):
                 return True
             session = await self._present(session_id, outcome)
@@ -204,23 +237,51 @@ class Turns:
 
     def _commit_of(
         self, step: Step, seen: int, by: str, body_sha: str, settled: tuple[str, ...] = ()
-    ) -> Commit:
-        return records.commit_of(
-            step, seen=seen, by=by, body_sha=body_sha, settled=settled, now_ms=self._now_ms()
+    ) -> tuple[Step, Commit]:
+        """The step as channels see it, and as the store gets it."""
+        shown = Step(records.public(step.session), step.entries, step.effects)
+        commit = records.commit_of(
+            step,
+            shown.session,
+            seen=seen,
+            by=by,
+            body_sha=body_sha,
+            settled=settled,
+            now_ms=self._now_ms(),
         )
+        return shown, commit
 
     async def _present(self, session_id: str, superseded: Superseded) -> Session:
         if superseded.record:
             return records.session_of(superseded.record)
         raise NoSuchSession()
 
-    async def _commit_known(self, commit: Commit, id: str) -> Committed | Repeated | Superseded:
+    async def _commit_known(
+        self, commit: Commit, id: str, shown: Step | None = None
+    ) -> Committed | Repeated | Superseded:
         try:
-            return await self._commit(commit)
+            return await self._commit(commit, shown)
         except StoredIdReused as e:
             raise IdReused(id=id) from e
 
-    async def _commit(self, commit: Commit) -> Committed | Repeated | Superseded:
+    async def _commit(self, commit: Commit, shown: Step | None) -> Committed | Repeated | Superseded:
+        """Commit, and tell who watches here. Raises StoreGone."""
+        session_id = commit.session_id
+        self._under_way[session_id] += 1
+        outcome = None
+        try:
+            outcome = await self._commit_surely(commit)
+        finally:
+            self._under_way[session_id] -= 1
+            if not self._under_way[session_id]:
+                del self._under_way[session_id]
+            for told in self._told.get(session_id, ()):
+                if shown is not None and isinstance(outcome, Committed):
+                    told.steps.append(shown)
+                told.event.set()
+        return outcome
+
+    async def _commit_surely(self, commit: Commit) -> Committed | Repeated | Superseded:
         """Commit; while the outcome is not known, ask again with the same id. Raises StoreGone at the end."""
         pause_s = limits.PAUSE_FROM_S
         try:

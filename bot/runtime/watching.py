@@ -1,14 +1,16 @@
 """What happens in a session, as it happens: never a gap, never a repeat.
 
-The store's hints only say "look"; entries are read by their number, so what a hint lost is read with the next
-one, or after LOOK_S at the latest. The prompt comes after the entries that led to it.
+What this process commits is handed over as it is committed, if it is the version that comes next. Of all
+else the store's hints only say "look"; entries are read by their number, so what a hint lost is read with
+the next one, or after LOOK_S at the latest. The prompt comes after the entries that led to it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Literal
 
 import msgspec
@@ -17,9 +19,10 @@ import structlog
 from agent.orders.results import Progress
 from bot.engine.refusals import Gone
 from bot.engine.session import Entry, Session
+from bot.engine.step import Step
 from bot.runtime import limits, records
 from bot.runtime.turns import Turns
-from bot.store import Hint, Store
+from bot.store import Store, Watcher
 
 log = structlog.get_logger("runtime")
 
@@ -40,12 +43,29 @@ async def updates(
     """Entries after number `after` (None: those to come), where the session stands, and every change."""
     before: Session | None = None
     n = after if after is not None else (await turns.load(session_id)).entries
-    async with aclosing(_hints(store, session_id)) as hints:
-        async for hint in hints:
-            if hint.kind == "progress":
-                if progress := _progress(hint.body):
+    async with _watching(store, turns, session_id) as (watcher, steps):
+        while True:
+            await watcher.event.wait()
+            watcher.event.clear()
+            while watcher.progress:
+                if progress := _progress(watcher.progress.popleft()):
                     yield Update(kind="progress", body=progress)
-                continue
+            while steps:  # committed by this process: nothing to read, if it is what comes next
+                step = steps.popleft()
+                session = step.session
+                if before is None or session.version > before.version + 1:
+                    watcher.look(session.version)
+                elif session.version == before.version + 1:
+                    for entry in step.entries:
+                        if entry.n > n:
+                            yield Update(kind="entry", body=entry)
+                            n = entry.n
+                    yield Update(kind="options" if _is_same(before, session) else "prompt", body=session)
+                    before = session
+            known = before.version if before else 0
+            if watcher.ahead <= known + turns.commits(session_id):
+                continue  # nothing new, or what our own commits come to will be told
+            watcher.ahead = 0
             try:
                 session = records.public(await turns.load(session_id))
                 while n < session.entries:  # what came after the session was read comes with its own hint
@@ -64,6 +84,35 @@ async def updates(
                 before = session
 
 
+@asynccontextmanager
+async def _watching(
+    store: Store, turns: Turns, session_id: str
+) -> AsyncIterator[tuple[Watcher, deque[Step]]]:
+    """What the store tells, with a look of our own every LOOK_S, and what this process commits."""
+    async with store.watching(session_id) as watcher:
+        looking = _Looking(watcher)
+        try:
+            with turns.told(session_id, watcher.event) as steps:
+                yield watcher, steps
+        finally:
+            looking.timer.cancel()
+
+
+class _Looking:
+    """Has a watcher look every LOOK_S."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._wait()
+
+    def _wait(self) -> None:
+        self.timer = asyncio.get_running_loop().call_later(limits.LOOK_S, self._look)
+
+    def _look(self) -> None:
+        self._watcher.look()
+        self._wait()
+
+
 def _is_same(before: Session | None, now: Session) -> bool:
     """Whether the same prompt is shown."""
     return before is not None and None not in (before.shown, now.shown) and before.seq == now.seq
@@ -78,29 +127,6 @@ async def _latest(store: Store, session: Session) -> Progress | None:
         if progress and progress.order == session.waiting.id:
             return progress
     return None
-
-
-async def _hints(store: Store, session_id: str) -> AsyncGenerator[Hint, None]:
-    """The store's hints, and one of our own where none came for a while."""
-    async with aclosing(store.watch(session_id)) as hints:
-        coming: asyncio.Task[Hint] | None = None
-        try:
-            while True:
-                coming = coming or asyncio.create_task(_next(hints))
-                await asyncio.wait({coming}, timeout=limits.LOOK_S)
-                if not coming.done():
-                    yield Hint(kind="entries")
-                    continue
-                hint, coming = coming.result(), None
-                yield hint
-        finally:
-            if coming:
-                coming.cancel()
-                await asyncio.gather(coming, return_exceptions=True)
-
-
-async def _next(hints: AsyncGenerator[Hint, None]) -> Hint:
-    return await anext(hints)
 
 
 def _progress(body: bytes) -> Progress | None:

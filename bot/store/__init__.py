@@ -17,7 +17,7 @@ from bot.store.errors import (
     TooLarge,
     UnfitStore,
 )
-from bot.store.hints import Hint
+from bot.store.hints import Hint, Watcher
 from bot.store.keys import Kind
 from bot.store.outbox import Leased
 from bot.store.parking import Alarm
@@ -46,4 +46,5 @@ __all__ = [
     "Tampered",
     "TooLarge",
     "UnfitStore",
+    "Watcher",
 ]

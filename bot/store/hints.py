@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -40,17 +41,25 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True):
 ENTRIES = Hint(kind="entries")
 
 
-class _Watcher:
+class Watcher:
+    """What is heard of one session. `event` is set with each news; the one who waits clears it.
+
+    `ahead`: the version that the session is said to have, without end where all may have changed, 0 for no
+    news; the one who reads sets it back. `progress`: what `say_progress` was given.
+    """
+
     def __init__(self) -> None:
-        self.entries = False
+        self.ahead: float = 0
         self.progress: deque[bytes] = deque(maxlen=limits.WATCHED_PROGRESS)
         self.event = asyncio.Event()
 
-    def look(self) -> None:
-        self.entries = True
+    def look(self, version: float = math.inf) -> None:
+        """Have the session read, unless this version is known."""
+        self.ahead = max(self.ahead, version)
         self.event.set()
 
     def tell(self, body: bytes) -> None:
+        """Hand on progress."""
         self.progress.append(body)
         self.event.set()
 
@@ -64,15 +73,28 @@ class Hints:
         self._wire, self._tags = wire, tags
         self._on_ready, self._on_gap = on_ready, on_gap
         self._ready = {keys.ready_channel(number): number for number in range(limits.SHARDS)}
-        self._watchers: dict[str, set[_Watcher]] = {}
+        self._watchers: dict[str, set[Watcher]] = {}
         self._names: dict[str, str] = {}  # channel -> name that progress is stamped under
         self._subscribed: set[str] = set()
         self._pubsub: PubSub | None = None
 
     async def watch(self, session_id: str) -> AsyncGenerator[Hint, None]:
         """Hints of one session, until the generator is closed."""
+        async with self.watching(session_id) as watcher:
+            while True:
+                await watcher.event.wait()
+                watcher.event.clear()
+                if watcher.ahead:
+                    watcher.ahead = 0
+                    yield ENTRIES
+                while watcher.progress:
+                    yield Hint(kind="progress", body=watcher.progress.popleft())
+
+    @contextlib.asynccontextmanager
+    async def watching(self, session_id: str) -> AsyncIterator[Watcher]:
+        """The same for a reader who keeps its own time."""
         keys.checked(session_id)
-        channel, watcher = keys.session_channel(session_id), _Watcher()
+        channel, watcher = keys.session_channel(session_id), Watcher()
         watchers = self._watchers.setdefault(channel, set())
         watchers.add(watcher)
         self._names[channel] = keys.progress(session_id)
@@ -81,14 +103,7 @@ class Hints:
                 watcher.look()
             elif len(watchers) == 1:
                 await self._tell_server("ssubscribe", channel)
-            while True:
-                await watcher.event.wait()
-                watcher.event.clear()
-                if watcher.entries:
-                    watcher.entries = False
-                    yield ENTRIES
-                while watcher.progress:
-                    yield Hint(kind="progress", body=watcher.progress.popleft())
+            yield watcher
         finally:
             watchers.discard(watcher)
             if not watchers and self._watchers.get(channel) is watchers:
@@ -181,8 +196,10 @@ class Hints:
 
     def _for_watchers(self, channel: str, data: bytes) -> None:
         if data[:1] == b"e":
+            number = data[1:17].partition(b":")[0]
+            version = int(number) if number.isdigit() else math.inf
             for watcher in self._watchers[channel]:
-                watcher.look()
+                watcher.look(version)
         elif data[:1] == b"p" and len(data) <= limits.PROGRESS_BYTES + 256:
             try:
                 body = self._tags.check(self._names[channel], data[1:]).body

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Literal, Self
 
 import structlog
@@ -15,7 +16,7 @@ import structlog
 from bot.store import keys, limits
 from bot.store.commits import Commit, Commits, Committed, Loaded, Repeated, Superseded, within
 from bot.store.errors import StoreEmptied, StoreError, Tampered, UnfitStore
-from bot.store.hints import Hint, Hints
+from bot.store.hints import Hint, Hints, Watcher
 from bot.store.indexes import Indexes, SessionPage
 from bot.store.keys import Kind
 from bot.store.outbox import Leased, Outbox
@@ -198,6 +199,10 @@ class Store:
     def watch(self, session_id: str) -> AsyncGenerator[Hint, None]:
         """Hints of a session; the first comes at once and means: read. Close it (contextlib.aclosing)."""
         return self._hints.watch(session_id)
+
+    def watching(self, session_id: str) -> AbstractAsyncContextManager[Watcher]:
+        """The same for a reader who keeps its own time."""
+        return self._hints.watching(session_id)
 
     async def say_progress(self, session_id: str, body: bytes) -> None:
         """Tell who watches; the last PROGRESS_ENTRIES are kept for a day."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 
 import pytest
 
 from agent.orders.results import Progress
 from bot.engine.refusals import NoSuchSession
 from bot.engine.session import Entry, Session
-from bot.runtime import Update, limits, watching
-from tests.runtime.lab import ANNA, Lab, asks, is_over, until
+from bot.runtime import Runtime, Update, limits, watching
+from tests.runtime.lab import ANNA, BODY_KEY, Lab, asks, is_over, until
 
 
 async def test_a_watcher_sees_a_whole_session_in_order(lab: Lab) -> None:
@@ -115,19 +114,71 @@ async def test_a_lost_hint_costs_some_seconds_and_nothing_else(
 ) -> None:
     monkeypatch.setattr(limits, "LOOK_S", 0.2)
     session = (await lab.open("greet")).session
-    hints = lab.store.watch(session.id)
-
-    async def deaf(_: str) -> object:
-        async with aclosing(hints):
-            async for hint in hints:
-                yield hint
-                await asyncio.sleep(3600)
-
-    monkeypatch.setattr(lab.store, "watch", deaf)
+    monkeypatch.setattr(lab.store._hints, "_for_watchers", lambda channel, data: None)
+    elsewhere = another_process(lab)
     other = asyncio.create_task(lab.until(session.id, asks("often")))
     await asyncio.sleep(0.1)
-    await lab.answer(session, "Ada")
+    await elsewhere.answer(person=ANNA, session_id=session.id, seq=session.seq, id="a", value="Ada")
     await asyncio.wait_for(other, 5)
+
+
+async def test_what_two_processes_commit_in_turn_is_seen_once_and_in_order(lab: Lab) -> None:
+    session = (await lab.open("greet")).session
+    elsewhere = another_process(lab)
+    seen: list[int] = []
+
+    async def watch() -> None:
+        async with lab.runtime.watch(session.id, after=0) as updates:
+            async for update in updates:
+                if isinstance(update.body, Entry):
+                    seen.append(update.body.n)
+                elif isinstance(update.body, Session) and is_over(update.body):
+                    return
+
+    watchers = [asyncio.create_task(watch()) for _ in range(3)]
+    for n in range(30):
+        here, there = (lab.runtime, elsewhere) if n % 2 else (elsewhere, lab.runtime)
+        at = {"person": ANNA, "session_id": session.id}
+        session = (await here.answer(**at, seq=session.seq, id=f"a{n}", value="Ada")).session  # type: ignore[arg-type]
+        session = (await there.back(**at, seq=session.seq, id=f"b{n}")).session  # type: ignore[arg-type]
+    await elsewhere.cancel(person=ANNA, session_id=session.id, seq=session.seq, id="end")
+    await asyncio.wait_for(asyncio.gather(*watchers), 10)
+    entries = await lab.entries(session.id)
+    assert sorted(seen) == sorted([e.n for e in entries] * 3)
+
+
+async def test_what_is_committed_here_is_told_without_reading_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = (await lab.open("greet")).session
+    async with lab.runtime.watch(session.id, after=0) as updates:
+        async for update in updates:
+            if update.kind == "prompt":
+                break
+        monkeypatch.setattr(lab.store, "entries", None)
+        answered = (await lab.answer(session, "Ada")).session
+        told = []
+        async for update in updates:
+            told.append(update.body)
+            if isinstance(update.body, Session):
+                break
+    assert told[-1] == answered
+    assert [e.n for e in told[:-1] if isinstance(e, Entry)] == [
+        *range(session.entries + 1, answered.entries + 1)
+    ]
+
+
+def another_process(lab: Lab) -> Runtime:
+    """A runtime on the same store that does not share what this one knows."""
+    return Runtime(
+        store=lab.store,
+        fleet=lab.fleet,
+        sealer=lab.fleet,
+        flows=lab.flows,
+        audit=lab.audit,
+        body_key=BODY_KEY,
+        now_ms=lab.now_ms,
+    )
 
 
 async def test_entries_wait_for_one_to_come(lab: Lab) -> None:
