@@ -216,7 +216,7 @@ def test_engine_that_is_down_is_told_quickly_and_everything_works_when_it_is_bac
     ):
         began = time.monotonic()
         assert code(desk.do(order)) == "engine_down"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 8
     facts = desk.do(GetFacts(want=("engine", "containers", "deployments")))
     assert (facts.outcome, facts.facts["engine"]["answers"]) == ("done", False)
     engine.start()
@@ -230,7 +230,7 @@ def test_engine_that_hangs_is_told_quickly(desk: Desk, engine: LabEngine) -> Non
     try:
         began = time.monotonic()
         assert code(desk.do(StopTarget(target=WEB))) == "engine_down"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 8
     finally:
         os.kill(pid, signal.SIGCONT)
 

@@ -205,7 +205,7 @@ async def test_agent_says_who_it_is_and_what_it_can(engine: LabEngine, tmp_path:
         assert facts.facts["engine"]["answers"] is True
         began = time.monotonic()
         assert await asyncio.to_thread(end, agent) == 0
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 6
     assert naming(str(tmp_path / "agent")) == []
 
 
