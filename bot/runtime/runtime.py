@@ -290,11 +290,17 @@ class Runtime:
         self, person: Person | str, session_id: str, id: str, body: list[Any], make_event: Any
     ) -> View:
         by = f"{_id_of(person)}:{_checked_id(id)}"
-        session = await self._seen(person, session_id)
-        if session.person != _id_of(person) and not _is_owner(person):
-            raise NotYours()
+        remembered = self._turns.remembered(session_id)
+        if remembered is not None and remembered.person == _id_of(person):
+            session = remembered
+        else:
+            session, remembered = await self._seen(person, session_id), None
+            if session.person != _id_of(person) and not _is_owner(person):
+                raise NotYours()
         sha = records.fingerprint(self._body_key, body)
-        return await self._turns.person_did(session, make_event, by=by, body_sha=sha, id=id)
+        return await self._turns.person_did(
+            session, make_event, by=by, body_sha=sha, id=id, sure=remembered is None
+        )
 
     async def _seen(self, person: Person | str, session_id: str) -> Session:
         session = await self._turns.load(session_id)

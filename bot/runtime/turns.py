@@ -91,6 +91,11 @@ class Turns:
             raise NoSuchSession()
         return records.session_of(loaded.record)
 
+    def remembered(self, session_id: str) -> Session | None:
+        """The session as this process committed it last, to try a commit from, else None."""
+        raw = self._store.remembered(session_id)
+        return records.session_of(raw) if raw is not None else None
+
     async def open(
         self, session_id: str, person: str, flow: str, event: Opened, *, by: str, body_sha: str
     ) -> View:
@@ -113,10 +118,11 @@ class Turns:
                 raise IdReused(id=by)
 
     async def person_did(
-        self, session: Session, make_event: MakeEvent, *, by: str, body_sha: str, id: str
+        self, session: Session, make_event: MakeEvent, *, by: str, body_sha: str, id: str, sure: bool
     ) -> View:
         """What a person asked for. `make_event` is called again for each session that came first meanwhile.
 
+        `sure`: the session was just read; else what it would refuse is tried on the session as it is.
         Raises Refused, IdReused, Crowded, FlowBroken, FlowGone, Gone.
         """
         for _ in range(limits.TRIES):
@@ -124,6 +130,9 @@ class Turns:
                 await self._bring(session)
                 step = self._advanced(session, await make_event(session))
             except Refused as refused:
+                if not sure:
+                    session, sure = await self.load(session.id), True
+                    continue
                 first = await self.first_outcome(session.id, by=by, body_sha=body_sha, id=id)
                 if first is None:
                     raise
@@ -137,7 +146,7 @@ class Turns:
                 case Repeated():
                     return View(session=records.outcome_of(outcome.outcome), repeated=True)
                 case Superseded():
-                    session = await self._present(session.id, outcome)
+                    session, sure = await self._present(session.id, outcome), True
         raise Crowded()
 
     async def system_said(self, session_id: str, event: AnyEvent, *, settled: tuple[str, ...]) -> bool:

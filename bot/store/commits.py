@@ -9,6 +9,7 @@ The order of the checks in `library.lua`: emptied, parked, repeated, superseded,
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -123,10 +124,14 @@ class Commits:
 
     def __init__(self, wire: Wire, tags: Tags, parking: Parking, clock: Callable[[], int]) -> None:
         self._wire, self._tags, self._parking, self._clock = wire, tags, parking, clock
+        self._remembered: OrderedDict[str, tuple[int, bytes, bytes]] = OrderedDict()
 
     async def commit(self, c: Commit) -> tuple[Committed | Repeated | Superseded, bool]:
         """The outcome, and whether the session moved in the indexes."""
         names, args = self._call_of(c)
+        known = self._remembered.get(c.session_id)
+        if known is not None and known[0] == c.seen:
+            args.append(known[1])
         try:
             answer = await self._wire.call("commit", names, *args)
         except Tampered as wrong:  # some key has another type; that stops commits until it is put right
@@ -135,12 +140,15 @@ class Commits:
             raise bad from wrong
         match answer[0]:
             case b"committed":
+                self._remember(c, args[4])
                 return Committed(c.seen + 1, answer[1], answer[2]), bool(answer[3])
             case b"repeated":
                 return await self._repeated(c, answer[1]), False
             case b"superseded" if not answer[1]:
+                self._remembered.pop(c.session_id, None)
                 return Superseded(0, b""), False
             case b"superseded":
+                self._remembered.pop(c.session_id, None)
                 version, held = await self._open(c.session_id, answer[1])
                 return Superseded(version, held.record), False
             case b"out_of_step":
@@ -152,6 +160,21 @@ class Commits:
         broken = Tampered(key=keys.session(c.session_id), why="it has no tag")
         await self._parking.park(broken)
         raise broken
+
+    def remembered(self, session_id: str) -> bytes | None:
+        """The record that this process committed last, without asking the store: it may be out of date.
+
+        Only to make a commit from, since that is checked: it is superseded when the store has anything else.
+        """
+        known = self._remembered.get(session_id)
+        return known[2] if known is not None else None
+
+    def _remember(self, c: Commit, stamped: Arg) -> None:
+        self._remembered.pop(c.session_id, None)
+        if c.open and isinstance(stamped, bytes) and len(stamped) <= limits.REMEMBERED_BYTES:
+            self._remembered[c.session_id] = (c.seen + 1, stamped, c.record)
+            if len(self._remembered) > limits.REMEMBERED:
+                self._remembered.popitem(last=False)
 
     async def load(self, session_id: str) -> Loaded | None:
         """The session, None when there is none. Raises Tampered."""

@@ -27,7 +27,8 @@ end
 
 -- KEYS made session transcript commits effects attempts ready parked open ended unindexed
 -- ARGV id, seen, by, stamped outcome, stamped record, open, now, session channel, ready channel,
---      #entries, #wishes, #gone, then (n, stamped)*, (id, due, stamped)*, id*
+--      #entries, #wishes, #gone, then (n, stamped)*, (id, due, stamped)*, id*, then, where the commit was
+--      made from what its caller remembered: the stamped record that it remembered
 local function commit(keys, args)
   if redis.call('GET', keys[1]) ~= '1' then return {'emptied'} end
   local held = redis.call('HMGET', keys[2], 'r', 'n', 'b', 'o')
@@ -42,6 +43,8 @@ local function commit(keys, args)
   if not count or not bytes then return {'broken'} end
   local n_entries, n_wishes, n_gone = tonumber(args[10]), tonumber(args[11]), tonumber(args[12])
   local at = 12
+  local remembered = args[13 + 2 * n_entries + 3 * n_wishes + n_gone]
+  if remembered and remembered ~= held[1] then return {'superseded', held[1] or ''} end
   if n_entries > 0 and tonumber(args[at + 1]) ~= count + 1 then return {'out_of_step', count} end
   if n_entries > 0 then redis.call('XLEN', keys[3]) end
   if n_wishes + n_gone > 0 then

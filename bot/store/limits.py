@@ -26,3 +26,4 @@ SWEEP_S = 5.0  # hints can be lost; every shard is looked at this often
 WATCHED_PROGRESS = 100  # progress waiting for a slow watcher; the oldest is dropped
 FREE_BYTES = 64 * 1024 * 1024  # below this the embedded store is not started
 TAIL_BYTES = 1024 * 1024  # of a damaged end of the append-only file that is cut off by itself
+REMEMBERED, REMEMBERED_BYTES = 1_000, 16 * 1024  # sessions that need not be read before a commit: 32 MB

@@ -105,6 +105,13 @@ class Store:
         """The session, None when there is none."""
         return await self._commits.load(session_id)
 
+    def remembered(self, session_id: str) -> bytes | None:
+        """The record of an open session as this process committed it last, maybe out of date, or None.
+
+        Only to make a commit from: that is superseded when the store has anything else by now.
+        """
+        return self._commits.remembered(session_id)
+
     async def entries(self, session_id: str, after: int = 0, limit: int = 500) -> list[tuple[int, bytes]]:
         """Entries of the transcript from number `after` + 1."""
         return await self._commits.entries(session_id, after, limit)

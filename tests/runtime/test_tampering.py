@@ -45,6 +45,19 @@ async def test_a_changed_session_is_held_and_the_others_go_on(lab: Lab) -> None:
     assert await lab.store.alarms()
 
 
+async def test_a_session_changed_before_the_next_answer_is_held(lab: Lab) -> None:
+    session = (await lab.open("greet")).session
+    session = (await lab.answer(session, "Ada")).session
+    async with lab.admin() as client:
+        found = await keys(client, f"h1:*{session.id}*", b"hash")
+        [key] = [key for key in found if await client.hexists(key, "r")]
+        await flip(client, key, "r")
+    for id in ("one", "two"):
+        with pytest.raises(Tampered):
+            await lab.answer(session, 3, id=id)
+    assert await lab.store.alarms()
+
+
 async def test_a_changed_effect_is_never_carried_out(lab: Lab) -> None:
     await lab.runtime.stop()
     session = (await lab.open("fetch")).session

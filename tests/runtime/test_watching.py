@@ -10,7 +10,9 @@ from agent.orders.results import Progress
 from bot.engine.refusals import NoSuchSession
 from bot.engine.session import Entry, Session
 from bot.runtime import Runtime, Update, limits, watching
-from tests.runtime.lab import ANNA, BODY_KEY, Lab, asks, is_over, until
+from bot.store import Store
+from bot.store.setup import BOT_USER
+from tests.runtime.lab import ANNA, BODY_KEY, BOT, INSTALLATION, TAG_KEY, Lab, asks, is_over, until
 
 
 async def test_a_watcher_sees_a_whole_session_in_order(lab: Lab) -> None:
@@ -147,6 +149,24 @@ async def test_what_two_processes_commit_in_turn_is_seen_once_and_in_order(lab: 
     assert sorted(seen) == sorted([e.n for e in entries] * 3)
 
 
+async def test_a_process_that_remembers_less_refuses_nothing_for_it(lab: Lab) -> None:
+    session = (await lab.open("greet")).session
+    server, at = lab.server, {"person": ANNA, "session_id": session.id}
+    store = await Store.connect(
+        server.url, user=BOT_USER, password=BOT, tag_key=TAG_KEY, installation=INSTALLATION
+    )
+    try:
+        elsewhere = another_process(lab, store)
+        for n in range(5):
+            here, there = (lab.runtime, elsewhere) if n % 2 else (elsewhere, lab.runtime)
+            session = (await here.answer(**at, seq=session.seq, id=f"a{n}", value="Ada")).session  # type: ignore[arg-type]
+            session = (await there.back(**at, seq=session.seq, id=f"b{n}")).session  # type: ignore[arg-type]
+            again = await here.back(**at, seq=session.seq - 1, id=f"b{n}")  # type: ignore[arg-type]
+            assert again.repeated
+    finally:
+        await store.close()
+
+
 async def test_what_is_committed_here_is_told_without_reading_it(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,10 +188,10 @@ async def test_what_is_committed_here_is_told_without_reading_it(
     ]
 
 
-def another_process(lab: Lab) -> Runtime:
+def another_process(lab: Lab, store: Store | None = None) -> Runtime:
     """A runtime on the same store that does not share what this one knows."""
     return Runtime(
-        store=lab.store,
+        store=store or lab.store,
         fleet=lab.fleet,
         sealer=lab.fleet,
         flows=lab.flows,

@@ -19,6 +19,7 @@ from bot.store import (
     Store,
     StoreEmptied,
     Superseded,
+    Tampered,
     TooLarge,
     keys,
     limits,
@@ -248,3 +249,38 @@ async def test_commits_of_one_turn_leave_in_few_writes(store: Store, admin: Redi
     before = await reads()
     await asyncio.gather(*(store.commit(commit(n)) for n in range(400)))
     assert await reads() - before < 100  # one read of the server takes up to 16 kB of a pipeline
+
+
+async def test_a_commit_from_what_was_remembered_meets_what_others_committed(another: Connect) -> None:
+    here, there = await another(), await another()
+    await committed(here, step(0))
+    assert here.remembered(SESSION) == b"record 1"
+    assert there.remembered(SESSION) is None
+    await committed(there, step(1, by="there", record=b"of there"))
+    assert await here.commit(step(1, by="here")) == Superseded(2, b"of there")
+    assert here.remembered(SESSION) is None
+    await committed(here, step(2, open=False))
+    assert here.remembered(SESSION) is None  # ended: nobody commits to it again
+
+
+async def test_a_record_changed_by_hand_is_not_committed_over_from_memory(store: Store, admin: Redis) -> None:
+    await committed(store, step(0))
+    raw = await admin.hget(keys.session(SESSION), "r")
+    assert isinstance(raw, bytes)
+    await admin.hset(keys.session(SESSION), "r", raw[:-1] + bytes([raw[-1] ^ 1]))
+    changed = await admin.hgetall(keys.session(SESSION))
+    for _ in range(2):
+        with pytest.raises(Tampered):
+            await store.commit(step(1))
+    assert await admin.hgetall(keys.session(SESSION)) == changed
+    assert [alarm.key for alarm in await store.alarms()] == [keys.session(SESSION)]
+
+
+async def test_few_and_small_sessions_are_remembered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "REMEMBERED", 2)
+    for n in range(3):
+        await committed(store, step(0, session_id=f"s-{n}"))
+    assert [store.remembered(f"s-{n}") is None for n in range(3)] == [True, False, False]
+    await committed(store, step(1, session_id="s-2", record=b"x" * limits.REMEMBERED_BYTES))
+    assert store.remembered("s-2") is None
+    await committed(store, step(2, session_id="s-2"))
