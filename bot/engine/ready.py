@@ -25,6 +25,7 @@ class Ready:
             initial=None,
             auto_transitions=False,
         )
+        self._known: set[tuple[str, ...]] = set()  # rows that the machine was asked for and has
         self.asks: dict[str, str] = {}  # name -> the state that asks it first
         for name, state in flow.states.items():
             if isinstance(state, form.Ask):
@@ -34,11 +35,19 @@ class Ready:
 
     def may_go(self, trigger: str, source: str, dest: str) -> bool:
         """Whether the machine has that row."""
-        return bool(self.machine.get_transitions(trigger, source, dest))
+        return self._has_row(trigger, source, dest)
 
     def takes_event(self, trigger: str, source: str) -> bool:
         """Whether the event moves that state."""
-        return bool(self.machine.get_transitions(trigger, source))
+        return self._has_row(trigger, source)
+
+    def _has_row(self, *row: str) -> bool:
+        if row in self._known:
+            return True
+        if not self.machine.get_transitions(*row):
+            return False
+        self._known.add(row)
+        return True
 
 
 class Flows(Protocol):
