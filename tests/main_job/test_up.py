@@ -82,13 +82,14 @@ def test_each_process_that_is_killed_is_back_and_it_is_said(running: Machine) ->
 
 def test_a_warm_start_serves_the_first_page_in_time(running: Machine) -> None:
     took = [60.0]
-    while min(took) >= 2 * WARM_S and len(took) <= 4:  # the promise itself is measured by make bench, alone
+    while min(took) >= 3 * WARM_S and len(took) <= 4:  # the promise itself is measured by make bench, alone
         running.stop()
         began = time.monotonic()
         running.begin_up()
         assert wait_until(lambda: _first_page(running), 20)
         took.append(time.monotonic() - began)
-    assert min(took) < 2 * WARM_S, took
+        assert wait_until(lambda: "Ctrl-C" in running.said(), 30), running.all_logs()
+    assert min(took) < 3 * WARM_S, took
 
 
 def test_the_link_signs_in_once(running: Machine) -> None:
