@@ -19,6 +19,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 from urllib.parse import quote
@@ -66,6 +67,8 @@ user default off resetpass ~* &* +@all
 user {admin} on #{admin_digest} ~* &* +@all
 user {bot} {bot_rules}
 """
+# a cluster of one talks to nobody, and still takes a port for it: one that no other server has
+_CLUSTER = "cluster-enabled yes\nbind 127.0.0.1\ncluster-port {bus}"
 
 
 def binary() -> Path:
@@ -295,7 +298,7 @@ class EmbeddedStore:
             socket=_quoted(self.socket),
             data=_quoted(self.data),
             databases=1,
-            extra="cluster-enabled yes" if self._cluster else "",
+            extra=_CLUSTER.format(bus=_free_port()) if self._cluster else "",
             admin=self.admin_user,
             admin_digest=hashlib.sha256(self.admin_password.encode()).hexdigest(),
             bot=self._bot_user,
@@ -335,3 +338,10 @@ def _quoted(path: Path) -> str:
     if "\n" in text or "\r" in text:
         raise EmbeddedError(why="its path has a line break in it", log="-")
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
