@@ -44,6 +44,7 @@ AT_ONCE_BYTES = 16 * 1024  # below asyncio's low-water mark of 16 KiB a transpor
 HEARTBEAT_S = 25  # below the 30 s at which many proxies cut a silent connection
 RECHECK_S = 30
 SESSION_ID = re.compile(r"^s-[0-9a-v]{16}$")
+_client_frame: msgspec.json.Decoder[schemas.ClientFrame] = msgspec.json.Decoder(schemas.ClientFrame)
 CLOSE_WORDS = {
     "restarting": WSCloseCode.SERVICE_RESTART,
     "gone": WSCloseCode.TRY_AGAIN_LATER,
@@ -124,7 +125,7 @@ class Line:
 
     def _frame_of(self, text: str) -> schemas.ClientFrame:
         try:
-            frame: schemas.ClientFrame = msgspec.json.decode(text, type=schemas.ClientFrame)
+            frame: schemas.ClientFrame = _client_frame.decode(text)
             must_be_plain(frame)
         except msgspec.ValidationError as error:
             raise _Unreadable(_id_in(text), WrongFields(fields_of(error))) from error
