@@ -23,6 +23,11 @@ from agent.problems import Failed
 EVIDENCE_LINES = 100
 _PROBE_S = 2.0
 _BETWEEN_PASSES_S = 0.25
+_LOOK_S, _EAGER_S, _LOOK_LATER_S = (
+    0.03,
+    10.0,
+    0.25,
+)  # a look costs the engine 1 ms; most are up within seconds
 _REFUSED_WITHIN_S = 0.2  # the engine's proxy accepts first and hangs up when nobody listens inside
 _DEFAULT_INTERVAL_S, _DEFAULT_TIMEOUT_S, _DEFAULT_RETRIES = 30.0, 30.0, 3  # the engine's own
 
@@ -39,7 +44,7 @@ def await_healthy(work: Work, container: str, gate: Gate, ports: tuple[Published
     kind = _kind(gate, first, ports)
     within = max(gate.within_s, _needs(first)) if kind == "health" else float(gate.within_s)
     began = time.monotonic()
-    passes, poll, next_probe = 0, 0.05, began
+    passes, next_probe = 0, began
     while True:
         work.mind()
         seen = engine.container(container)
@@ -64,8 +69,7 @@ def await_healthy(work: Work, container: str, gate: Gate, ports: tuple[Published
         if now - began >= within:
             raise _unhealthy(work, seen, kind, within)
         work.say("checking", _CHECKING[kind], int(now - began), int(within), "seconds")
-        work.node.stopping.wait(poll)
-        poll = min(poll * 1.2, 0.25)
+        work.node.stopping.wait(_LOOK_S if now - began < _EAGER_S else _LOOK_LATER_S)
 
 
 _HEALTH: tuple[Health, ...] = ("healthy", "unhealthy", "starting", "none")

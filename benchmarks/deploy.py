@@ -19,6 +19,7 @@ from benchmarks.up import Api, Up, data_directory, lab
 from tests.lab.engine import LabEngine
 
 NAME, NODE_PORT = "bench", 20_080
+SETTLE_S = 1.5  # the engine still tidies up when a removal has returned; neither way shall pay for the other
 RESTRICTIONS = [
     "--cap-drop=ALL", "--security-opt=no-new-privileges:true", "--read-only", "--memory=256m",
     "--memory-swap=256m", "--cpus=0.5", "--pids-limit=256", "--ulimit=nofile=4096:8192",
@@ -107,6 +108,7 @@ def _clear(engine: LabEngine, up: Up, *, image: str | None) -> None:
         asyncio.run(_remove(up))
     if image is not None and _docker(engine, "images", "-q", image).strip():
         _docker(engine, "rmi", "-f", image)
+    time.sleep(SETTLE_S)
 
 
 def _demo(engine: LabEngine, up: Up, data: Path) -> tuple[Path, str]:
