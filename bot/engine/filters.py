@@ -37,7 +37,7 @@ class Filter(NamedTuple):
 
 def as_text(value: Any) -> str:
     """A value as people read it. Secrets are masked, controls that disturb reading are left out."""
-    text = _text(value, 0)
+    text = value if type(value) is str else _text(value, 0)
     if len(text) > VALUE_CHARS:
         text = text[: VALUE_CHARS - 1] + "…"
     return _HIDDEN.sub("", text.replace("\r\n", "\n")) if not text.isprintable() else text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuv"  # base 32, as in RFC 4648 "extended hex", lower case
+_PAIRS = [low + high for high in ALPHABET for low in ALPHABET]
 
 
 def derived(kind: str, *parts: str | int, length: int = 16) -> str:
@@ -16,13 +17,12 @@ def derived(kind: str, *parts: str | int, length: int = 16) -> str:
 
     Parts are length-prefixed, so that ("ab", "c") and ("a", "bc") differ.
     """
-    h = hashlib.blake2b(digest_size=32, person=b"hercules-id")
-    for part in (kind, *parts):
-        raw = str(part).encode()
-        h.update(len(raw).to_bytes(4, "big") + raw)
-    number = int.from_bytes(h.digest(), "big")
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, 32)
-        digits.append(ALPHABET[digit])
-    return f"{kind}-{''.join(digits)}"
+    raws = [str(part).encode() for part in (kind, *parts)]
+    prefixed = b"".join([len(raw).to_bytes(4, "big") + raw for raw in raws])
+    digest = hashlib.blake2b(prefixed, digest_size=32, person=b"hercules-id").digest()
+    number = int.from_bytes(digest, "big") & ((1 << 5 * length) - 1)
+    pairs = []  # two digits at a time, the lowest first: an engine derives several ids per event
+    for _ in range((length + 1) // 2):
+        pairs.append(_PAIRS[number & 1023])
+        number >>= 10
+    return f"{kind}-{''.join(pairs)[:length]}"

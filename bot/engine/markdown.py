@@ -11,18 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Final
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bot.engine import template, text
-from bot.engine.filters import Unfit, as_text
-from bot.engine.syntax import HOLE_CLOSES, HOLE_OPENS, OUTPUT_CHARS, Scope
-
-_HOLE = re.compile(f"{HOLE_OPENS}([0-9]+){HOLE_CLOSES}")
-_ADDRESS = re.compile(r"(?:https?://[^/\s\\\"'<>`]|/(?![/\\]))[^\s\\\"'<>`\x00-\x1f]*")
-HREF_CHARS: Final = 2_000
+from bot.engine import fill, template, text
+from bot.engine.filters import VALUE_CHARS, as_text
+from bot.engine.syntax import HOLE_OPENS, Evaluate, Scope
 
 _MARKDOWN = (
     MarkdownIt("commonmark", {"html": False, "linkify": False})
@@ -36,23 +31,29 @@ _MARKDOWN.normalizeLink = lambda url: url  # type: ignore[method-assign]
 class Message:
     """A compiled message."""
 
-    __slots__ = ("_fixed", "_parsed", "template")
+    __slots__ = ("_filling", "_fixed", "_holes", "template")
 
     def __init__(self, source: str) -> None:
         self.template = template.template(source)
-        self._parsed: text.Tree | None = None
-        self._fixed = False
+        self._fixed: text.Tree | None = None
+        self._filling: fill.Filling | None = None
+        self._holes: tuple[Evaluate, ...] = ()
         if self.template.structure is not None:
-            self._parsed = _parse(self.template.structure)
-            self._fixed = HOLE_OPENS not in self.template.structure
+            parsed = _parse(self.template.structure)
+            self._holes = self.template.holes
+            if self._holes:
+                self._filling = fill.Filling(parsed)
+            else:
+                self._fixed = parsed
 
     def render(self, scope: Scope) -> text.Tree:
         """The tree with the values in it. Raises Unfit."""
-        if self._fixed and self._parsed is not None:
-            return self._parsed
+        if self._fixed is not None:
+            return self._fixed
+        if self._filling is not None:
+            return self._filling([as_text(hole(scope)) for hole in self._holes])
         rendering = self.template.render(scope)
-        parsed = self._parsed if self._parsed is not None else _parse("".join(rendering.pieces))
-        return _fill(parsed, [as_text(value) for value in rendering.values])
+        return _filling_of("".join(rendering.pieces))([as_text(value) for value in rendering.values])
 
 
 @lru_cache(maxsize=8192)
@@ -63,11 +64,18 @@ def message(source: str) -> Message:
 
 def tree(words: str) -> text.Tree:
     """Plain words as a tree: one paragraph per blank line, nothing read as markup."""
+    if words.isprintable() and words.strip() and len(words) <= VALUE_CHARS:  # one line, as most are
+        return (text.Paragraph((text.Text(words),)),)
     return tuple(
-        text.Paragraph(tuple(_with_breaks(part)))
+        text.Paragraph(tuple(fill.with_breaks(part)))
         for part in re.split(r"\n{2,}", as_text(words))
         if part.strip()
     )
+
+
+@lru_cache(maxsize=4096)
+def _filling_of(source: str) -> fill.Filling:
+    return fill.Filling(_parse(source))
 
 
 @lru_cache(maxsize=4096)
@@ -167,72 +175,5 @@ def _run(tokens: Sequence[Token]) -> Iterator[text.Inline]:
                 yield text.Emphasis(tuple(_run(inner)))
             case "link_open":
                 href = str(token.attrGet("href") or "")
-                yield from _link(href, tuple(_run(inner)), final=HOLE_OPENS not in href)
+                yield from fill.link(href, tuple(_run(inner)), final=HOLE_OPENS not in href)
         index = end + 1
-
-
-def _link(href: str, label: tuple[text.Inline, ...], final: bool) -> Iterator[text.Inline]:
-    if not final or (len(href) <= HREF_CHARS and _ADDRESS.fullmatch(href)):
-        yield text.Link(href, label)
-    else:
-        yield from label
-        if text.plain(label) != href:
-            yield text.Text(f" ({href})")
-
-
-def _fill(parsed: text.Tree, values: list[str]) -> text.Tree:
-    size = 0
-
-    def put(match: re.Match[str]) -> str:
-        nonlocal size
-        value = values[int(match[1])]
-        size += len(value)
-        if size > OUTPUT_CHARS:
-            raise Unfit(f"the text grows beyond {OUTPUT_CHARS} characters")
-        return value
-
-    def whole(words: str) -> str:
-        return _HOLE.sub(put, words) if HOLE_OPENS in words else words
-
-    def run(nodes: tuple[text.Inline, ...]) -> Iterator[text.Inline]:
-        for node in nodes:
-            match node:
-                case text.Text(v):
-                    if HOLE_OPENS in v:
-                        yield from _with_breaks(whole(v))
-                    else:
-                        yield node
-                case text.Code(v):
-                    yield text.Code(whole(v))
-                case text.Strong(c):
-                    yield text.Strong(tuple(run(c)))
-                case text.Emphasis(c):
-                    yield text.Emphasis(tuple(run(c)))
-                case text.Link(href, c):
-                    yield from _link(whole(href), tuple(run(c)), final=True)
-                case _:
-                    yield node
-
-    def block(node: text.Block) -> text.Block:
-        match node:
-            case text.Paragraph(c):
-                return text.Paragraph(tuple(run(c)))
-            case text.Pre(v, lang):
-                return text.Pre(whole(v), whole(lang))
-            case text.Items(ordered, items):
-                return text.Items(ordered, tuple(tuple(run(item)) for item in items))
-            case text.Table(head, rows):
-                return text.Table(
-                    tuple(whole(cell) for cell in head),
-                    tuple(tuple(whole(cell) for cell in row) for row in rows),
-                )
-
-    return tuple(block(node) for node in parsed)
-
-
-def _with_breaks(words: str) -> Iterator[text.Inline]:
-    for index, line in enumerate(words.split("\n")):
-        if index:
-            yield text.Break()
-        if line:
-            yield text.Text(line)

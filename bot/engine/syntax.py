@@ -136,9 +136,9 @@ class Reader:
         writes: list[Write] = []
         for part in node.nodes:
             if isinstance(part, nodes.TemplateData):
-                writes.append(_writing(part.data))
+                writes.append(writing(part.data))
             else:
-                writes.append(_inserting(self.read(part)))
+                writes.append(inserting(self.read(part)))
         return writes
 
     def _if(self, node: nodes.If) -> list[Write]:
@@ -363,11 +363,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _writing(text: str) -> Write:
+def writing(text: str) -> Write:
+    """Write the author's own text."""
     return lambda _, out: out.write(text)
 
 
-def _inserting(reading: Evaluate) -> Write:
+def inserting(reading: Evaluate) -> Write:
+    """Write a value, apart from the author's text."""
     return lambda names, out: out.insert(reading(names))
 
 

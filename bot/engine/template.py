@@ -6,7 +6,8 @@ with its type; any other gives text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -24,7 +25,9 @@ from bot.engine.syntax import (
     Scope,
     TemplateRefused,
     Write,
+    inserting,
     parse,
+    writing,
 )
 
 
@@ -44,17 +47,19 @@ class Expression:
 
 
 class Template:
-    """One compiled template. Without {% %} its text with holes is known beforehand: `structure`."""
+    """One compiled template. Without {% %} its text with holes is known beforehand: `structure`, `holes`."""
 
-    __slots__ = ("_write", "may", "needs", "only", "source", "structure")
+    __slots__ = ("_parts", "_write", "holes", "may", "needs", "only", "source", "structure")
 
     def __init__(
-        self, source: str, write: list[Write], reader: Reader, structure: str | None, only: Evaluate | None
+        self, source: str, write: list[Write], reader: Reader, parts: list[str | Evaluate] | None
     ) -> None:
         self.source = source
         self.needs, self.may = frozenset(reader.needs), frozenset(reader.may)
-        self.structure = structure
-        self.only = only  # set when the source is exactly one {{ expression }}
+        self._parts = parts
+        self.structure = None if parts is None else _structure(parts)
+        self.holes = tuple(part for part in parts or () if not isinstance(part, str))
+        self.only = self.holes[0] if parts is not None and len(parts) == 1 and self.holes else None
         self._write = write
 
     def render(self, scope: Scope) -> Rendering:
@@ -74,6 +79,11 @@ class Template:
         return self._joined(scope, filters.as_text)
 
     def _joined(self, scope: Scope, write: Callable[[Any], str]) -> str:
+        if self._parts is not None:
+            joined = "".join([part if isinstance(part, str) else write(part(scope)) for part in self._parts])
+            if len(joined) > OUTPUT_CHARS:
+                raise Unfit(f"the text grows beyond {OUTPUT_CHARS} characters")
+            return joined
         out = []
         rendering = self.render(scope)
         values = iter(rendering.values)
@@ -111,27 +121,23 @@ def template(source: str) -> Template:
     """Compile a template. Raises TemplateRefused."""
     body = parse(source).body
     reader = Reader()
-    write = reader.statements(body)
-    only: Evaluate | None = None
-    match body:
-        case [nodes.Output(nodes=[one])] if not isinstance(one, nodes.TemplateData):
-            only = Reader().read(one)
-    return Template(source, write, reader, _structure(body), only)
+    if not all(isinstance(node, nodes.Output) for node in body):
+        return Template(source, reader.statements(body), reader, None)
+    parts: list[str | Evaluate] = [
+        part.data if isinstance(part, nodes.TemplateData) else reader.read(part)
+        for node in body
+        if isinstance(node, nodes.Output)
+        for part in node.nodes
+    ]
+    write = [writing(part) if isinstance(part, str) else inserting(part) for part in parts]
+    return Template(source, write, reader, parts)
 
 
-def _structure(body: Sequence[nodes.Node]) -> str | None:
-    out: list[str] = []
-    hole = 0
-    for node in body:
-        if not isinstance(node, nodes.Output):
-            return None
-        for part in node.nodes:
-            if isinstance(part, nodes.TemplateData):
-                out.append(part.data)
-            else:
-                out.append(f"{HOLE_OPENS}{hole}{HOLE_CLOSES}")
-                hole += 1
-    return "".join(out)
+def _structure(parts: list[str | Evaluate]) -> str:
+    hole = itertools.count()
+    return "".join(
+        part if isinstance(part, str) else f"{HOLE_OPENS}{next(hole)}{HOLE_CLOSES}" for part in parts
+    )
 
 
 def is_template(text: str) -> bool:

@@ -26,6 +26,7 @@ ENTRIES_MAX: Final = 10_000
 ENTRIES_BYTES: Final = 4_000_000
 TRAIL_MAX: Final = 60  # prompts that one can go back over
 STACK_MAX: Final = 10  # flows that call each other
+_encode: Final = msgspec.json.Encoder().encode
 
 
 @lru_cache(maxsize=1024)
@@ -54,10 +55,13 @@ class Turn:
         self._effects: list[AnyEffect] = []
         self._ids = 0
         self._ready: Ready | None = None
+        self._count, self._bytes = session.entries, session.bytes  # put into the session at the end
+        self._scope: tuple[Frame, dict[str, Any]] | None = None
 
     def step(self) -> Step:
         """What comes of it."""
-        return Step(self.session, tuple(self._entries), tuple(self._effects))
+        session = msgspec.structs.replace(self.session, entries=self._count, bytes=self._bytes)
+        return Step(session, tuple(self._entries), tuple(self._effects))
 
     # where it stands
 
@@ -86,7 +90,9 @@ class Turn:
     @property
     def scope(self) -> Mapping[str, Any]:
         """The names that templates may read."""
-        session = self.session
+        session, frame = self.session, self.session.stack[-1]
+        if self._scope is not None and self._scope[0] is frame:
+            return self._scope[1]
         known = {
             "id": session.id,
             "person": session.person,
@@ -94,7 +100,9 @@ class Turn:
             "deployment": _deployment(session.id),
             "at_ms": self.event.at_ms,
         }
-        return {**self.frame.names, "session": known}
+        scope = {**frame.names, "session": known}
+        self._scope = (frame, scope)
+        return scope
 
     @property
     def going(self) -> bool:
@@ -239,12 +247,13 @@ class Turn:
 
     def enter(self, kind: str, words: text.Tree = (), *, person: bool = False, **fields: Any) -> None:
         """Add an entry to the transcript."""
-        n = self.session.entries + 1
+        self._count += 1
         who = (self.event.by or self.session.person) if person else "bot"
-        fields.setdefault("state", self.frame.state)
-        entry = Entry(n=n, at_ms=self.event.at_ms, kind=kind, who=who, text=words, **fields)
+        if "state" not in fields:
+            fields["state"] = self.session.stack[-1].state
+        entry = Entry(n=self._count, at_ms=self.event.at_ms, kind=kind, who=who, text=words, **fields)
         self._entries.append(entry)
-        self.set(entries=n, bytes=self.session.bytes + len(msgspec.json.encode(entry)))
+        self._bytes += len(_encode(entry))
 
     def call_hook(self, hook: str, names: dict[str, Any]) -> None:
         """Have a plugin's function run, and wait for it."""
@@ -259,7 +268,7 @@ class Turn:
     @property
     def is_full(self) -> bool:
         """Whether the transcript has reached its end."""
-        return self.session.entries >= ENTRIES_MAX or self.session.bytes >= ENTRIES_BYTES
+        return self._count >= ENTRIES_MAX or self._bytes >= ENTRIES_BYTES
 
     def show(self, shown: Shown) -> None:
         """Put a prompt before the person."""
