@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 
 from agent.orders.results import Progress, Result
+from bot.app_names import FleetNames
 from bot.app_views import AuditViews
 from bot.audit import AuditLog
 from bot.blobs import Blobs
@@ -32,6 +33,7 @@ from bot.fleet.lists import Lists
 from bot.ops.metrics import Metrics, Read
 from bot.people import People
 from bot.plugins.book import FlowBook, Loaded
+from bot.plugins.meaning import Meaning, load_model
 from bot.runtime import KeptFlows, Runtime
 from bot.settings import Settings
 from bot.store import Store, StoreError, StoreGone
@@ -165,12 +167,25 @@ class Bot:
             runtime=self.runtime,
             people=self.people,
             flows=self.book,
+            meaning=self._meaning(),
             blobs=self.blobs,
             fleet=Lists(self.fleet),
             audit=AuditViews(self.settings.data / "audit"),
             ready=self.ready,
             counted=self.metrics,
         )
+
+    def _meaning(self) -> Meaning:
+        try:
+            model = load_model(self.settings.language_model)
+        except (ImportError, AttributeError, TypeError) as e:
+            _log.error("words.no_model", setting="language_model", why=str(e))
+            model = None
+        meaning = Meaning(
+            lambda: [ready.flow for ready in self.book.flows()], FleetNames(self.fleet).named, model
+        )
+        self._stack.callback(meaning.stop)
+        return meaning
 
     async def _make_demo(self) -> None:
         """Have the welcome demo ready before somebody asks for it."""

@@ -23,13 +23,19 @@ async def list_flows(request: web.Request, _speaker: Speaker) -> web.Response:
 async def match(request: web.Request, _speaker: Speaker) -> web.Response:
     """Find the chatflows for what was typed, best first."""
     body = await body_of(request, schemas.MatchText)
+    understood = await request.app[PARTS].meaning.understand(body.text)
     items = [
-        schemas.MatchedFlow(flow=f.name, title=f.title, description=f.description, answers=dict(answers))
-        for f, answers in request.app[PARTS].flows.match(body.text)
+        schemas.MatchedFlow(
+            flow=guess.flow.name,
+            title=guess.flow.title,
+            description=guess.flow.description,
+            answers=guess.answers,
+            understood=guess.sentence,
+        )
+        for guess in understood.guesses
     ]
-    return web.Response(
-        body=schemas.encoded(schemas.MatchesBody(items=items)), content_type="application/json"
-    )
+    matches = schemas.MatchesBody(items=items, clear=understood.clear, needs_yes=understood.needs_yes)
+    return web.Response(body=schemas.encoded(matches), content_type="application/json")
 
 
 def flow_body(offered: Offered) -> schemas.FlowBody:

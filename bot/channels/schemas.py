@@ -178,18 +178,24 @@ class FlowsBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MatchedFlow(msgspec.Struct, frozen=True, kw_only=True):
-    """A chatflow that fits, with what was already understood."""
+    """A chatflow that fits, with the answers that the text gives; `understood` says so in words."""
 
     flow: str
     title: str
     description: str
     answers: dict[str, Any]
+    understood: str
 
 
 class MatchesBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Chatflows that fit: one when it is clear, else the likely ones, best first; empty when none does."""
+    """Chatflows that fit: one when it is clear, else at most three, best first; empty when none does.
+
+    `needs_yes`: show `understood` and have the person say yes before opening it.
+    """
 
     items: list[MatchedFlow]
+    clear: bool
+    needs_yes: bool
 
 
 class UploadBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,13 @@ class Given:
         self.literal = None if text.startswith("@") else text
         self.source = text[1:] if text.startswith("@") else ""
 
+    @classmethod
+    def understood(cls, name: str, text: str) -> Given:
+        """An answer that stood in what a person typed: never a file, whatever it begins with."""
+        given = cls(name, "")
+        given.literal = text
+        return given
+
     @property
     def path(self) -> Path:
         """The file that was named. Raises WrongUse when it is not there."""

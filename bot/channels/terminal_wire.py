@@ -66,10 +66,10 @@ class Wire:
         items: list[dict[str, Any]] = (await self.call("GET", "/flows"))["items"]
         return items
 
-    async def match(self, text: str) -> list[dict[str, Any]]:
-        """Which chatflows fit what was typed."""
-        items: list[dict[str, Any]] = (await self.call("POST", "/match", {"text": text}))["items"]
-        return items
+    async def match(self, text: str) -> dict[str, Any]:
+        """Which chatflows fit what was typed, and whether that is clear (`schemas.MatchesBody`)."""
+        found: dict[str, Any] = await self.call("POST", "/match", {"text": text})
+        return found
 
     async def open(self, flow: str, answers: dict[str, Any], *, id: str) -> dict[str, Any]:
         """Open a session."""

@@ -23,11 +23,10 @@ from bot.channels.web_parts import PARTS, Parts
 from bot.channels.web_render import TEXTS, flow_card, laid_out, page, shown_data
 from bot.channels.web_sign_in import signed_out_page
 from bot.channels.ws import SESSION_ID
-from bot.engine.form import Flow
 from bot.engine.refusals import InvalidAnswer, NoSuchSession, Refused
 from bot.engine.session import Entry, Session, Shown
+from bot.engine.words import Guess, Understood
 
-Found = Sequence[tuple[Flow, Mapping[str, Any]]]
 RAIL = 30  # sessions listed beside the conversation
 AT_ONCE = 250  # entries in one page; what came before is a page of its own
 GOING_ON = 3  # open sessions offered on the start page
@@ -39,7 +38,7 @@ async def start(request: web.Request) -> web.StreamResponse:
         speaker = await require_speaker(request)
     except NotSignedIn:
         return signed_out_page(request)
-    return await _start_page(request, speaker, text="", found=None)
+    return await _start_page(request, speaker, text=request.query.get("text", "")[:2000], understood=None)
 
 
 async def begin(request: web.Request) -> web.StreamResponse:
@@ -50,10 +49,10 @@ async def begin(request: web.Request) -> web.StreamResponse:
     parts, text, flow = request.app[PARTS], fields.get("text", "").strip()[:2000], fields.get("flow", "")
     answers = _answers(fields.get("answers", ""))
     if not flow:
-        found = parts.flows.match(text) if text else []
-        if len(found) != 1:
-            return await _start_page(request, speaker, text=text, found=found)
-        flow, answers = found[0][0].name, dict(found[0][1])
+        understood = await parts.meaning.understand(text) if text else Understood()
+        if understood.needs_yes:
+            return await _start_page(request, speaker, text=text, understood=understood)
+        flow, answers = understood.guesses[0].flow.name, dict(understood.guesses[0].answers)
     may_open_flow(parts, speaker, flow)
     view = await parts.runtime.open(
         person=speaker.person,
@@ -75,21 +74,30 @@ def _answers(text: str) -> dict[str, Any]:
 
 
 async def _start_page(
-    request: web.Request, speaker: Speaker, *, text: str, found: Found | None
+    request: web.Request, speaker: Speaker, *, text: str, understood: Understood | None
 ) -> web.Response:
+    """What is wanted? Or: is this what is wanted? `understood` is what was made of the text."""
     parts = request.app[PARTS]
     sessions = await _rail(parts, speaker)
-    offered: Found = found or [(ready.flow, {}) for ready in parts.flows.flows()]
+    meant = understood or Understood()
+    offered: Sequence[Guess] = meant.guesses or [Guess(flow=ready.flow) for ready in parts.flows.flows()]
     cards = [
-        {**flow_card(flow), "id": new_id(), "answers": msgspec.json.encode(answers).decode()}
-        for flow, answers in offered
+        {
+            **flow_card(guess.flow),
+            "id": new_id(),
+            "answers": msgspec.json.encode(guess.answers).decode(),
+            "understood": clean_data(guess.sentence),
+        }
+        for guess in offered
     ]
     return page(
         "start.html",
         **_frame(speaker, sessions, current=""),
         id=new_id(),
         text=clean_data(text),
-        found=bool(found),
+        clear=meant.clear,
+        found=bool(meant.guesses),
+        searched=understood is not None,
         cards=cards,
         going_on=[] if text else [s for s in sessions if s["status"] == "open"][:GOING_ON],
     )

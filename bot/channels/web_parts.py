@@ -15,6 +15,7 @@ from aiohttp import web
 
 from bot.engine.form import Flow
 from bot.engine.session import Entry, Session
+from bot.engine.words import Understood
 
 Role = Literal["owner", "operator", "support", "viewer"]
 
@@ -159,11 +160,15 @@ class Offered(Protocol):
 
 
 class Flows(Protocol):
-    """The chatflows of this bot in their present versions, and those that fit what was typed: one when it is
-    clear, else the likely ones, best first (`bot.plugins.book.FlowBook`)."""
+    """The chatflows of this bot in their present versions (`bot.plugins.book.FlowBook`)."""
 
     def flows(self) -> Sequence[Offered]: ...
-    def match(self, text: str) -> Sequence[tuple[Flow, Mapping[str, Any]]]: ...
+
+
+class Meaning(Protocol):
+    """Reads what people type (`bot.plugins.meaning.Meaning`)."""
+
+    async def understand(self, text: str) -> Understood: ...
 
 
 class Uploading(Protocol):
@@ -247,6 +252,7 @@ class Parts:
     runtime: Runtime
     people: People
     flows: Flows
+    meaning: Meaning
     blobs: Blobs
     fleet: Fleet
     audit: Audit

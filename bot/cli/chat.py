@@ -64,6 +64,7 @@ async def _chat(
 ) -> int:
     from bot.channels.terminal import Conversation
     from bot.channels.terminal_show import Show
+    from bot.channels.terminal_values import Given
     from bot.channels.terminal_wire import Wire
 
     lively = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
@@ -77,32 +78,63 @@ async def _chat(
             "At any question: /back, /undo, /change NAME, /cancel; an empty line takes what is proposed."
         )
     async with Wire(settings.owner_socket) as wire:
-        flow = await _chosen(wire, name, asker, show)
-        talk = Conversation(wire, given, show=show, asker=asker, yes=yes, yes_destroy=yes_destroy)
+        flow, understood = await _chosen(wire, name, asker, show)
+        known = {name: Given.understood(name, str(value)) for name, value in understood.items()}
+        talk = Conversation(
+            wire, {**known, **given}, show=show, asker=asker, yes=yes, yes_destroy=yes_destroy
+        )
         code = await talk.follow(await talk.begin(flow))
     if as_json:
         print_json(talk.session)
     return code
 
 
-async def _chosen(wire: Any, name: str | None, asker: Any, show: Any) -> dict[str, Any]:
-    """The flow that was named; else what fits what the person types. Raises WrongUse."""
+async def _chosen(
+    wire: Any, name: str | None, asker: Any, show: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The flow that was named, else what fits what the person types, with the answers that stood in it.
+
+    Raises WrongUse.
+    """
     from bot.channels.terminal_values import WrongUse
 
     flows: list[dict[str, Any]] = await wire.flows()
     by_name = {flow["name"]: flow for flow in flows}
-    if name is not None:
-        if name not in by_name:
-            raise WrongUse(what=f"There is no chatflow {name!r}.", way=f"There are: {', '.join(by_name)}.")
-        return by_name[name]
+    if name in by_name:
+        return by_name[name], {}
     if asker is None:
-        raise WrongUse(what="A script must name its chatflow.", way=f"There are: {', '.join(by_name)}.")
-    for flow in flows:
-        show.out.print(f"  {flow['name']:<16} {flow['title']}")
+        what = f"There is no chatflow {name!r}." if name else "A script must name its chatflow."
+        raise WrongUse(what=what, way=f"There are: {', '.join(by_name)}.")
+    if not name:
+        for flow in flows:
+            show.out.print(f"  {flow['name']:<16} {flow['title']}")
+    typed = name or ""
     while True:
-        typed = (await asker.text("What would you like to do? >")).strip()
+        typed = typed or (await asker.text("What would you like to do? >")).strip()
         if typed in by_name:
-            return by_name[typed]
-        if typed and (found := await wire.match(typed)):
-            return by_name[found[0]["flow"]]
+            return by_name[typed], {}
+        if typed and (meant := await _meant(wire, typed, asker, show)) is not None:
+            return by_name[meant["flow"]], meant["answers"]
+        typed = ""
+
+
+async def _meant(wire: Any, typed: str, asker: Any, show: Any) -> dict[str, Any] | None:
+    """What a text means; None: something else. A person is asked where it is not clear or could
+    change something.
+    """
+    found = await wire.match(typed)
+    items: list[dict[str, Any]] = found["items"]
+    if not items:
         show.says("I don't know that yet. Type one of the names above, or say it in other words.")
+        return None
+    if not found["needs_yes"]:
+        return items[0]
+    if found["clear"]:
+        show.says(f"I understood: {items[0]['understood']}")
+        said = (await asker.text("Is that right? [yes] >")).strip().casefold()
+        return items[0] if said in ("", "y", "yes") else None
+    show.says("That could be one of these:")
+    for number, item in enumerate(items, 1):
+        show.out.print(f"  {number}  {item['understood']}", markup=False)
+    said = (await asker.text("Which one? (a number, or an empty line for something else) >")).strip()
+    return items[int(said) - 1] if said.isdecimal() and 0 < int(said) <= len(items) else None

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from bot.engine import checks, compile, form, match
+from bot.engine import checks, compile, form
 from bot.engine.ready import Ready
 from bot.engine.refusals import Gone, NoSuchFlow
 from bot.plugins import builtin, files, limits, process
@@ -28,9 +28,6 @@ from bot.plugins.frames import Fault
 from bot.plugins.hooks import HookFailed, Hooks
 
 log = structlog.get_logger("plugins")
-
-CLEAR = 85.0  # a match from which on nobody is asked what they mean …
-APART = 3.0  # … unless another comes this close
 
 
 class KeptFlows(Protocol):
@@ -194,14 +191,6 @@ class FlowBook:
     def flows(self) -> list[Ready]:
         """The current flows, by name."""
         return [self._ready[version] for _, version in sorted(self._current.items())]
-
-    def match(self, text: str) -> list[tuple[form.Flow, Mapping[str, Any]]]:
-        """The flows that a person may mean, with the answers that stand in the text; one when it is clear."""
-        found = match.best((ready.flow for ready in self.flows()), text)
-        clear = (
-            found and found[0].score >= CLEAR and all(found[0].score - m.score >= APART for m in found[1:])
-        )
-        return [(one.flow, one.answers) for one in (found[:1] if clear else found)]
 
     def troubles(self) -> list[Trouble]:
         """What is wrong with the files, in their order."""

@@ -97,6 +97,7 @@ class Fetch(Chatflow):
     """Something is done, and can be taken back."""
 
     title = "Fetch an image"
+    says = ["fetch {ref}"]
     risk = "destroys"
     ref = Ask(Text("Which image?"))
     sure = Ask(Confirm("Fetch it?", summary=["ref"]), then={"yes": "resolving", "no": "left"})

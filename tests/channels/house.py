@@ -19,9 +19,11 @@ from bot.audit import AuditLog
 from bot.blobs import Blobs
 from bot.channels.web import make_web, runner_for
 from bot.channels.web_parts import Parts, Settings
+from bot.engine.slots import Named
 from bot.ops.metrics import Metrics
 from bot.people import People
 from bot.plugins.book import FlowBook
+from bot.plugins.meaning import Meaning
 from bot.runtime import KeptFlows, Runtime
 from bot.store import EmbeddedStore, Store
 from bot.store.setup import BOT_USER
@@ -144,6 +146,9 @@ class House:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return ClientSession(self.url, headers=headers)
 
+    async def _named(self) -> list[Named]:
+        return [Named(kind="container", label="nginx", value="c1")]
+
     def _parts(self, book: FlowBook) -> Parts:
         lists = Lists()
         return Parts(
@@ -153,6 +158,7 @@ class House:
             runtime=self.runtime,
             people=self.people,
             flows=book,
+            meaning=Meaning(lambda: [ready.flow for ready in book.flows()], self._named),
             blobs=self.blobs,
             fleet=lists,
             audit=lists,

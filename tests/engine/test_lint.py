@@ -1,4 +1,4 @@
-"""Lint, diagram and the matching of typed words."""
+"""Lint and diagram."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from bot.engine import (
     YesNo,
     diagram,
     lint,
-    match,
     orders,
     rows,
 )
@@ -125,49 +124,3 @@ def test_words_of_an_author_cannot_break_the_diagram() -> None:
         )
     )
     assert diagram.mermaid(flow).count("\n") == 6
-
-
-class Deploy(Chatflow):
-    """Run something new on this machine."""
-
-    title = "Deploy a container"
-    says = ("deploy {image}", "run {image} on port {port}")
-    image = Ask(Text("?"))
-    port = Ask(Number("?"))
-    done = END
-
-
-class Running(Chatflow):
-    """Deployments and whatever else runs; logs, stop, start."""
-
-    title = "What is running here"
-    says = ("show what runs", "stop {which}")
-    which = Ask(Text("?"))
-    done = END
-
-
-FLOWS = [compiling.compile_class(Deploy), compiling.compile_class(Running)]
-
-
-@pytest.mark.parametrize(
-    ("typed", "flow", "answers"),
-    [
-        ("deploy nginx:1.27", "deploy", {"image": "nginx:1.27"}),
-        ("  Deploy   wiki ", "deploy", {"image": "wiki"}),
-        ("run wiki on port 8080", "deploy", {"image": "wiki", "port": "8080"}),
-        ("stop my wiki", "running", {"which": "my wiki"}),
-        ("deploy", "deploy", {}),
-        ("deploy a container", "deploy", {}),
-        ("what is running", "running", {}),
-        ("whats runing here?", "running", {}),
-        ("i want to deploy a conatiner please", "deploy", {}),
-    ],
-)
-def test_what_people_type_finds_its_flow(typed: str, flow: str, answers: dict[str, str]) -> None:
-    first = match.best(FLOWS, typed)[0]
-    assert (first.flow.name, first.answers) == (flow, answers)
-
-
-@pytest.mark.parametrize("typed", ["", "   ", "zzzz qqqq xxxx", "\x00", "?" * 10_000])
-def test_what_means_nothing_finds_nothing(typed: str) -> None:
-    assert match.best(FLOWS, typed) == []

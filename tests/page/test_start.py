@@ -42,3 +42,17 @@ async def test_signing_out_and_the_page_after_it(screen: Screen) -> None:
     await expect(page.get_by_role("heading")).to_have_text("You are not signed in")
     await expect(page.locator("code").first).to_have_text("hercules user link owner")
     screen.wrong.clear()  # the browser's own word about the 401
+
+
+async def test_what_could_change_something_is_confirmed_first(screen: Screen) -> None:
+    page = await screen.open("/")
+    await page.locator("#say").fill("fecth nginx")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".understood")).to_contain_text("I understood: Fetch")
+    await expect(page.get_by_role("button", name="Yes")).to_be_focused()
+    await page.get_by_role("link", name="Something else").click()
+    await expect(page.locator(".flow")).to_have_count(3)
+    await page.locator("#say").fill("fecth nginx")
+    await page.keyboard.press("Enter")
+    await page.get_by_role("button", name="Yes").press("Enter")
+    await expect(page.locator(".rail a[aria-current]")).to_contain_text("Fetch")

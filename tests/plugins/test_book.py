@@ -40,7 +40,6 @@ async def test_the_built_in_flows_all_load(books: Books) -> None:
     book = await books.open(package="bot.chatflows")
     assert {"deploy", "running"} <= set(names(book))
     assert not book.troubles()
-    assert [flow.name for flow, _ in book.match("deploy")] == ["deploy"]
 
 
 FLOOD = """
