@@ -55,6 +55,9 @@ def public(session: Session) -> Session:
     )
 
 
+AT_ONCE = 0  # due at any time, so that a clock set back makes nobody wait for what was due by the old one
+
+
 def commit_of(
     step: Step,
     shown: Session,
@@ -63,7 +66,6 @@ def commit_of(
     by: str,
     body_sha: str = "",
     settled: tuple[str, ...] = (),
-    now_ms: int,
 ) -> Commit:
     """A step as one commit; `shown` is its session, made `public`."""
     session = step.session
@@ -78,7 +80,7 @@ def commit_of(
         outcome=_outcome(shown),
         record=_encode(session),
         entries=[(entry.n, _encode(entry)) for entry in step.entries],
-        effects=[(effect.id, now_ms, _encode(effect)) for effect in others],
+        effects=[(effect.id, AT_ONCE, _encode(effect)) for effect in others],
         timers=[(timer.id, timer.due_ms, _encode(timer)) for timer in timers],
         dropped_timers=dropped,
         settled=settled,

@@ -256,7 +256,6 @@ class Turns:
             by=by,
             body_sha=body_sha,
             settled=settled,
-            now_ms=self._now_ms(),
         )
         return shown, commit
 

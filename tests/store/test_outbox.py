@@ -190,3 +190,21 @@ async def test_name_in_the_ready_list_without_an_effect_is_dropped(store: Store,
 async def test_lease_of_no_time_is_our_bug(store: Store) -> None:
     with pytest.raises(ValueError, match="more than 0"):
         await lease(store, lease_ms=0)
+
+
+async def test_clock_set_back_keeps_no_effect_waiting_and_brings_no_timer_early(store: Store) -> None:
+    hour_ms = 3_600_000
+    timers = [("t-1", NOW + 1_000, b"")]
+    await committed(store, step(0, effects=[("f-1", 0, b""), ("f-2", 0, b"")], timers=timers))
+    first, _dead = await lease(store, NOW)
+    assert await store.release(first, NOW + 300_000)  # a retry, timed by the clock as it was
+    back = NOW - hour_ms
+    assert ids(await lease(store, back)) == ["f-1", "f-2"]  # f-2: the lease of somebody who died then
+    assert await lease(store, back) == []
+    assert ids(await lease(store, NOW + 1_000)) == ["f-1", "f-2", "t-1"]
+
+
+async def test_a_little_disorder_of_two_tasks_is_no_clock_set_back(store: Store) -> None:
+    await committed(store, step(0, effects=[("f-1", 0, b"")]))
+    assert ids(await lease(store, NOW)) == ["f-1"]
+    assert await lease(store, NOW - 1_999) == []
