@@ -167,7 +167,7 @@ class Outbox:
 
     def _is_due(self, number: int, now_ms: int) -> bool:
         due = self._next[number]
-        return due is not None and due <= now_ms
+        return due is not None and due <= now_ms + self._reach_ms[number]
 
     async def _ask(self, number: int, now_ms: int, lease_ms: int, share: int) -> list[Any]:
         notes, reach_ms = self._notes[number], self._reach_ms[number]
