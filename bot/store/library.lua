@@ -133,6 +133,13 @@ local function release(keys, args)
   return 1
 end
 
+-- KEYS ready; ARGV now, until: what is due between the two is due now
+local function hasten(keys, args)
+  local late = redis.call('ZRANGEBYSCORE', keys[1], '(' .. args[1], args[2])
+  for _, id in ipairs(late) do redis.call('ZADD', keys[1], args[1], id) end
+  return #late
+end
+
 -- KEYS ready effects attempts; ARGV id*
 local function settle(keys, args)
   redis.call('ZCARD', keys[1])
@@ -283,6 +290,7 @@ register('index', index)
 -- What frees or only moves works when memory is full too.
 register('lease', lease, {'allow-oom'})
 register('release', release, {'allow-oom'})
+register('hasten', hasten, {'allow-oom'})
 register('settle', settle, {'allow-oom'})
 register('take', take, {'allow-oom'})
 register('delete', delete, {'allow-oom'})

@@ -53,14 +53,13 @@ class Outbox:
         self._notes = [0] * limits.SHARDS
         self._from = 0
         self._latest_ms = 0  # that any lease asked for
-        self._reach_ms = [0] * limits.SHARDS  # how far past now to look once, after the clock went back
         self.woken = asyncio.Event()
 
     async def lease(self, now_ms: int, *, lease_ms: int, limit: int) -> list[Leased]:
         """Up to `limit` that are due at `now_ms`."""
         if lease_ms <= 0:
             raise ValueError("a lease lasts more than 0 ms")
-        self._mind_the_clock(now_ms)
+        await self._mind_the_clock(now_ms)
         out: list[Leased] = []
         # Ends: what a round leases or puts back is due later than `now_ms` afterwards.
         while len(out) < limit:
@@ -152,35 +151,40 @@ class Outbox:
     def _in_turn(self) -> list[int]:
         return [*range(self._from, limits.SHARDS), *range(self._from)]
 
-    def _mind_the_clock(self, now_ms: int) -> None:
-        """When the clock was set back, what waits for a moment that is now hours away is looked at once more.
+    async def _mind_the_clock(self, now_ms: int) -> None:
+        """When the clock was set back, what waits for a moment that is now hours away is due now.
 
         Retries and leases of the dead were timed by the old clock. Timers keep their own time: it stands in
         the stamped wish.
         """
         back_ms = self._latest_ms - now_ms
-        self._latest_ms = now_ms if back_ms > CLOCK_BACK_MS else max(self._latest_ms, now_ms)
-        if back_ms > CLOCK_BACK_MS:
-            log.warning("store.clock_went_back", by_ms=back_ms)
-            self._reach_ms = [max(reach, back_ms + CLOCK_REACH_MS) for reach in self._reach_ms]
-            self.forget_all()
+        if back_ms <= CLOCK_BACK_MS:
+            self._latest_ms = max(self._latest_ms, now_ms)
+            return
+        log.warning("store.clock_went_back", by_ms=back_ms)
+        until_ms = now_ms + back_ms + CLOCK_REACH_MS
+        for answer in await self._wire.gather(
+            [self._wire.call("hasten", [keys.ready(n)], now_ms, until_ms) for n in range(limits.SHARDS)]
+        ):
+            if isinstance(answer, BaseException) and not isinstance(answer, Tampered):
+                raise answer  # and it is tried again by the next lease
+        self._latest_ms = now_ms
+        self.forget_all()
 
     def _is_due(self, number: int, now_ms: int) -> bool:
         due = self._next[number]
-        return due is not None and due <= now_ms + self._reach_ms[number]
+        return due is not None and due <= now_ms
 
     async def _ask(self, number: int, now_ms: int, lease_ms: int, share: int) -> list[Any]:
-        notes, reach_ms = self._notes[number], self._reach_ms[number]
+        notes = self._notes[number]
         rows, next_due = await self._wire.call(
             "lease",
             [keys.ready(number), keys.effects(number), keys.attempts(number)],
-            now_ms + reach_ms,
+            now_ms,
             now_ms + lease_ms,
             share,
             limits.EFFECT_BYTES * 2,
         )
-        if reach_ms and len(rows) < share:  # all that was in reach
-            self._reach_ms[number] = 0
         self.looked(number, notes, next_due)
         return list(rows)
 
@@ -195,8 +199,7 @@ class Outbox:
             return None
         wish = _wish.decode(stamped.body)
         if wish.due_ms > now_ms:  # the ready list was changed; the stamped time counts
-            if not self._reach_ms[number]:
-                log.warning("store.leased_early", effect=id, due_ms=wish.due_ms)
+            log.warning("store.leased_early", effect=id, due_ms=wish.due_ms)
             await self._put_back(wish.session, id, attempt, wish.due_ms)
             return None
         return Leased(
