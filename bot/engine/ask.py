@@ -123,26 +123,21 @@ def show(turn: Turn, ask: form.Ask, *, problem: str = "", came: FactsCame | None
 
 
 def _build(turn: Turn, ask: form.Ask, problem: str) -> Shown:
-    kept = turn.session.kept.get(ask.as_)
+    session, ready = turn.session, turn.ready
+    kept = session.kept.get(ask.as_)
+    more: dict[str, Any] = {
+        "seq": session.seq + 1,
+        "problem": problem,
+        "can_back": trail.can_back(session),
+        "can_undo": bool(session.undos) and trail.undo_target(session) is not None,
+    }
     try:
-        shown = prompts.build(
-            turn.frame.state,
-            ask,
-            turn.scope,
-            seq=turn.session.seq + 1,
-            kept=kept.value if kept is not None else None,
-            problem=problem,
-        )
-        rows = _rows(turn, ask.prompt) if isinstance(ask.prompt, form.Confirm) else ()
+        if isinstance(ask.prompt, form.Confirm):
+            more["rows"], more["risk"] = _rows(turn, ask.prompt), ready.flow.risk
+        prepared = ready.prepared(session.stack[-1].state, ask)
+        return prepared.build(turn.scope, kept=None if kept is None else kept.value, **more)
     except Unfit as e:
         raise turn.fault(f"{e}.") from e
-    return msgspec.structs.replace(
-        shown,
-        rows=rows,
-        risk=turn.ready.flow.risk if isinstance(ask.prompt, form.Confirm) else "",
-        can_back=trail.can_back(turn.session),
-        can_undo=trail.undo_target(turn.session) is not None,
-    )
 
 
 def _rows(turn: Turn, prompt: form.Confirm) -> tuple[Row, ...]:
@@ -241,12 +236,11 @@ def _take(
         outcome = "prefilled" if how == "prefilled" else ""
         words = markdown.tree(accepted.words)
         turn.enter("answered", words, person=True, seq=seq, label=asked, outcome=outcome, offered=offered)
-    turn.leave_crumb(ask.as_, accepted.given, seq, quiet=quiet)
-    turn.assign(ask.as_, accepted.named)
     _forget(turn, ask.as_)
     if turn.session.returning == trail.RETRYING:
         turn.set(returning="")  # the one answer that is repeated by itself
-    turn.go("answered", ask.then[accepted.branch] if isinstance(ask.then, dict) else ask.then)
+    dest = ask.then[accepted.branch] if isinstance(ask.then, dict) else ask.then
+    turn.take(name=ask.as_, value=accepted.named, given=accepted.given, seq=seq, quiet=quiet, dest=dest)
 
 
 def _query(ask: form.Ask) -> form.FactQuery | None:

@@ -31,11 +31,11 @@ _MARKDOWN.normalizeLink = lambda url: url  # type: ignore[method-assign]
 class Message:
     """A compiled message."""
 
-    __slots__ = ("_filling", "_fixed", "_holes", "template")
+    __slots__ = ("_filling", "_holes", "fixed", "template")
 
     def __init__(self, source: str) -> None:
         self.template = template.template(source)
-        self._fixed: text.Tree | None = None
+        self.fixed: text.Tree | None = None  # the tree, when no value goes into it
         self._filling: fill.Filling | None = None
         self._holes: tuple[Evaluate, ...] = ()
         if self.template.structure is not None:
@@ -44,12 +44,12 @@ class Message:
             if self._holes:
                 self._filling = fill.Filling(parsed)
             else:
-                self._fixed = parsed
+                self.fixed = parsed
 
     def render(self, scope: Scope) -> text.Tree:
         """The tree with the values in it. Raises Unfit."""
-        if self._fixed is not None:
-            return self._fixed
+        if self.fixed is not None:
+            return self.fixed
         if self._filling is not None:
             return self._filling([as_text(hole(scope)) for hole in self._holes])
         rendering = self.template.render(scope)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from agent.orders import limits
 from bot.engine import answers, filters, form, markdown, template
 from bot.engine.checks import default_query, options_query
@@ -29,28 +31,62 @@ KINDS: Final[dict[type[form.Prompt], str]] = {
 }
 
 
-def build(state: str, ask: form.Ask, scope: Scope, *, seq: int, kept: Any = None, problem: str = "") -> Shown:
-    """The prompt of an Ask, before any facts came. Raises Unfit."""
-    prompt = ask.prompt
-    options = fixed_choices(prompt, scope)
-    return Shown(
-        seq=seq,
-        state=state,
-        name=ask.as_,
-        kind=KINDS[type(prompt)],
-        label=markdown.message(prompt.label).render(scope),
-        help=markdown.message(prompt.help).render(scope) if prompt.help else (),
-        schema=schema_of(prompt, options),
-        default=default_of(prompt, scope, options),
-        kept=offered_again(prompt, kept),
-        placeholder=prompt.placeholder if isinstance(prompt, form.Text) else "",
-        unit=prompt.unit if isinstance(prompt, form.Number) else "",
-        lines=isinstance(prompt, form.Text) and prompt.lines,
-        options=options,
-        yes=prompt.yes if isinstance(prompt, form.YesNo | form.Confirm) else "",
-        no=prompt.no if isinstance(prompt, form.YesNo | form.Confirm) else "",
-        accept=prompt.accept if isinstance(prompt, form.Upload) else (),
-        problem=problem,
+class Prepared:
+    """An Ask made ready to be shown again and again: what does not depend on any value is there already."""
+
+    __slots__ = ("_default", "_help", "_label", "_options", "ask", "shown")
+
+    def __init__(self, state: str, ask: form.Ask) -> None:
+        prompt = ask.prompt
+        self.ask = ask
+        self._label = markdown.message(prompt.label)
+        self._help = markdown.message(prompt.help) if prompt.help else None
+        self._options = isinstance(prompt, form.Pick) and _vary(prompt)
+        self._default = _may_vary(getattr(prompt, "default", None)) and default_query(prompt) is None
+        options = () if self._options else fixed_choices(prompt, {})
+        self.shown = Shown(
+            seq=0,
+            state=state,
+            name=ask.as_,
+            kind=KINDS[type(prompt)],
+            label=self._label.fixed or (),
+            help=self._help.fixed or () if self._help is not None else (),
+            schema={} if self._options else schema_of(prompt, options),
+            default=None if self._default or self._options else default_of(prompt, {}, options),
+            placeholder=prompt.placeholder if isinstance(prompt, form.Text) else "",
+            unit=prompt.unit if isinstance(prompt, form.Number) else "",
+            lines=isinstance(prompt, form.Text) and prompt.lines,
+            options=options,
+            yes=prompt.yes if isinstance(prompt, form.YesNo | form.Confirm) else "",
+            no=prompt.no if isinstance(prompt, form.YesNo | form.Confirm) else "",
+            accept=prompt.accept if isinstance(prompt, form.Upload) else (),
+        )
+
+    def build(self, scope: Scope, *, kept: Any = None, **more: Any) -> Shown:
+        """The prompt for these values, before any facts came. `more` are fields of Shown. Raises Unfit."""
+        if self._label.fixed is None:
+            more["label"] = self._label.render(scope)
+        if self._help is not None and self._help.fixed is None:
+            more["help"] = self._help.render(scope)
+        if self._options:
+            more["options"] = fixed_choices(self.ask.prompt, scope)
+            more["schema"] = schema_of(self.ask.prompt, more["options"])
+        if self._default or self._options:
+            more["default"] = default_of(self.ask.prompt, scope, more.get("options", self.shown.options))
+        if kept is not None:
+            more["kept"] = offered_again(self.ask.prompt, kept)
+        return msgspec.structs.replace(self.shown, **more)
+
+
+def _may_vary(value: Any) -> bool:
+    """Whether templates in a value make it another each time."""
+    return bool(template.templates_in(value))
+
+
+def _vary(prompt: form.Pick) -> bool:
+    return not isinstance(prompt.options, form.FactQuery) and any(
+        option.when is not None or _may_vary([option.label, option.description, option.disabled])
+        for option in prompt.options
     )
 
 

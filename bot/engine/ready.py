@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 from transitions import Machine
 
-from bot.engine import checks, compile, form, markdown, rows
+from bot.engine import checks, compile, form, markdown, prompts, rows
 
 WAY_ON: Final = "way_on"  # the name of built-in prompts: retry, back, cancel
 
@@ -25,6 +25,7 @@ class Ready:
             initial=None,
             auto_transitions=False,
         )
+        self._prepared: dict[str, prompts.Prepared] = {}
         self._known: set[tuple[str, ...]] = set()  # rows that the machine was asked for and has
         self.asks: dict[str, str] = {}  # name -> the state that asks it first
         for name, state in flow.states.items():
@@ -32,6 +33,13 @@ class Ready:
                 self.asks.setdefault(state.as_, name)
             for words in _messages(state):
                 markdown.message(words)
+
+    def prepared(self, state: str, ask: form.Ask) -> prompts.Prepared:
+        """The prompt of an Ask, made ready to be shown. Raises Unfit."""
+        found = self._prepared.get(state)
+        if found is None:
+            found = self._prepared[state] = prompts.Prepared(state, ask)
+        return found
 
     def may_go(self, trigger: str, source: str, dest: str) -> bool:
         """Whether the machine has that row."""

@@ -12,7 +12,11 @@ RETRYING: Final = "retry"  # session.returning while a failed Do is repeated fro
 
 def last_asked(session: Session) -> int | None:
     """Index of the newest crumb that was shown to a person (or given beforehand)."""
-    return next((i for i in _newest_first(session) if _was_asked(session, i)), None)
+    for index in range(len(session.trail) - 1, -1, -1):
+        crumb = session.trail[index]
+        if crumb.name and not crumb.quiet:
+            return index
+    return None
 
 
 def can_back(session: Session) -> bool:

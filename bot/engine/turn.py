@@ -150,6 +150,34 @@ class Turn:
         self.put_frame(msgspec.structs.replace(self.frame, state=dest))
         self.set(shown=None, waiting=None, lookup="")
 
+    def take(self, *, name: str, value: Any, given: Any, seq: int, quiet: bool, dest: str) -> None:
+        """An answer counts: note it for going back, give its name the value, go on to `dest`. All in one,
+        since every answer of every person comes through here. The trigger is `answered`.
+        """
+        session, frame = self.session, self.session.stack[-1]
+        if not self.ready.may_go("answered", frame.state, dest):
+            raise self.fault(f"there is no way from {frame.state!r} to {dest!r}.")
+        depth = len(session.stack) - 1
+        crumb = Crumb(
+            seq=seq,
+            name=name,
+            depth=depth,
+            stack=tuple([Frame(flow=f.flow, version=f.version, state=f.state) for f in session.stack]),
+            value=given,
+            undos=len(session.undos),
+            quiet=quiet,
+            before={f"{depth}.{name}": [frame.names[name]] if name in frame.names else []},
+        )
+        moved = Frame(flow=frame.flow, version=frame.version, state=dest, names={**frame.names, name: value})
+        self.session = msgspec.structs.replace(
+            session,
+            stack=(*session.stack[:-1], moved),
+            trail=(*session.trail, crumb)[-TRAIL_MAX:],
+            shown=None,
+            waiting=None,
+            lookup="",
+        )
+
     def put_frame(self, frame: Frame) -> None:
         """Replace the flow on top."""
         self.set(stack=(*self.session.stack[:-1], frame))
@@ -172,11 +200,6 @@ class Turn:
         for name in self.frame.names:
             self._remember(self.depth, name)
         self.set(stack=self.session.stack[:-1], shown=None, waiting=None, lookup="")
-
-    def leave_crumb(self, name: str, value: Any, seq: int, *, quiet: bool) -> None:
-        """Note an answer, before its name is set, so that one can come back to here."""
-        crumb = self._crumb(name=name, value=value, seq=seq, quiet=quiet)
-        self.set(trail=(*self.session.trail, crumb)[-TRAIL_MAX:])
 
     def begin_trail(self) -> None:
         """Nothing before this place can be gone back to."""
