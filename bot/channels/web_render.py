@@ -24,7 +24,7 @@ from bot.engine.text import plain
 
 FILES = Path(files.__file__).parent
 STATIC = FILES / "static"
-NOTES = frozenset({"went_back", "changed", "undone", "cancelled"})
+NOTES = frozenset({"went_back", "changed", "undone", "cancelled", "corrected"})
 
 
 class Texts:

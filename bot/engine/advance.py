@@ -11,7 +11,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from bot.engine import ask, back, call, choose, do, form, markdown, onward, prefill, trail, undo, wait, wayon
+from bot.engine import (
+    ask,
+    back,
+    batch,
+    call,
+    cancel,
+    choose,
+    do,
+    form,
+    markdown,
+    onward,
+    prefill,
+    trail,
+    undo,
+    unsure,
+    wait,
+    wayon,
+)
 from bot.engine.events import (
     Answered,
     CancelAsked,
@@ -120,14 +137,20 @@ def _undo_asked(turn: Turn, event: UndoAsked) -> None:
 
 def _cancel_asked(turn: Turn, event: CancelAsked) -> None:
     trail.check_person(turn.session, "cancel", event.seq)
-    undo.cancel_asked(turn, event)
+    cancel.cancel_asked(turn, event)
 
 
 def _order_finished(turn: Turn, event: OrderFinished) -> None:
-    waiting = turn.session.waiting
+    waiting = turn.session.waiting or turn.session.unsure
+    state = turn.state
+    if unsure.is_unsettled(turn.session, event.order_id):
+        unsure.settle(turn, event)
+        return
+    if isinstance(state, form.Do) and batch.is_of(turn, event.order_id):
+        batch.finished(turn, state, event)
+        return
     if waiting is None or waiting.id != event.order_id or waiting.kind not in ("order", "undo"):
         raise Stale(event="order", id=event.order_id)
-    state = turn.state
     if waiting.kind == "undo":
         undo.undo_finished(turn, event, waiting)
     elif isinstance(state, form.Do):

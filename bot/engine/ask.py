@@ -131,6 +131,8 @@ def _build(turn: Turn, ask: form.Ask, problem: str) -> Shown:
         "can_back": trail.can_back(session),
         "can_undo": bool(session.undos) and trail.undo_target(session) is not None,
     }
+    if session.barred:
+        more["no_back"] = trail.no_back(session)
     try:
         if isinstance(ask.prompt, form.Confirm):
             more["rows"], more["risk"] = _rows(turn, ask.prompt), ready.flow.risk

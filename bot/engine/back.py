@@ -6,6 +6,7 @@ from bot.engine import trail
 from bot.engine.ending import drop_timer
 from bot.engine.events import ChangeAsked, WentBack
 from bot.engine.refusals import CannotGoBack, NotNow
+from bot.engine.session import UNDER_WAY
 from bot.engine.turn import Turn
 
 
@@ -39,11 +40,11 @@ def go_back(turn: Turn, index: int) -> None:
     crumb = turn.session.trail[index]
     kept = trail.left_behind(turn.session, index)
     turn.restore(index)
-    turn.set(kept=kept, returning="", restarts=False, pending=None)
+    turn.set(kept=kept, returning="", restarts=False, pending=None, batch=None)
     turn.asked_for = crumb.name
 
 
 def _check_free(turn: Turn, what: str) -> None:
-    waiting = turn.session.waiting
-    if turn.session.unwinding is not None or (waiting is not None and waiting.kind in ("order", "undo")):
+    waiting = turn.session.waiting or turn.session.unsure
+    if turn.session.unwinding is not None or (waiting is not None and waiting.kind in UNDER_WAY):
         raise NotNow(event=what, state="waiting for a step under way")

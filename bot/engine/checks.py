@@ -93,7 +93,8 @@ def texts(state: form.State) -> Iterator[Any]:
         case form.Say(text=words):
             yield words
         case form.Do():
-            yield from (state.says, state.order.args)
+            yield from (state.says, state.order.args, state.targets)
+            yield from (again.says for again in state.recheck)
         case form.Call(args=args):
             yield args
         case form.Wait(says=says, until=until):
@@ -116,6 +117,10 @@ def reads(state: form.State) -> tuple[set[str], set[str]]:
     compiled += [t for value in texts(state) for t in template.templates_in(value)]
     needs: set[str] = set().union(*(c.needs for c in compiled))
     may: set[str] = set().union(*(c.may for c in compiled))
+    if isinstance(state, form.Do) and state.targets:  # `target` is known where the order is made, only there
+        whole = [t for value in (state.says, state.targets) for t in template.templates_in(value)]
+        kept = set().union(*(c.may for c in whole))
+        needs, may = needs - ({"target"} - kept), may - ({"target"} - kept)
     return needs, may
 
 
@@ -123,7 +128,8 @@ def undo_reads(state: form.State) -> set[str]:
     """The names that a Do's undo reads."""
     if not isinstance(state, form.Do) or state.undo is None:
         return set()
-    return set().union(*(t.needs for t in template.templates_in(state.undo.args)))
+    needs = set().union(*(t.needs for t in template.templates_in(state.undo.args)))
+    return needs - {"target"} if state.targets else needs
 
 
 def default_query(prompt: form.Prompt) -> form.FactQuery | None:
@@ -203,7 +209,7 @@ def _of_state(flow: form.Flow, name: str, state: form.State) -> Iterator[tuple[s
         case form.Ask():
             yield from _of_ask(flow, state)
         case form.Do():
-            yield from _of_do(state)
+            yield from _of_do(flow, state)
         case form.Choose():
             yield from _of_choose(state)
         case form.Wait():
@@ -262,7 +268,7 @@ def _of_ask(flow: form.Flow, ask: form.Ask) -> Iterator[tuple[str, str]]:
             yield "then", f"`then` needs one state for each answer and no other: look at {wrong}."
 
 
-def _of_do(do: form.Do) -> Iterator[tuple[str, str]]:
+def _of_do(flow: form.Flow, do: form.Do) -> Iterator[tuple[str, str]]:
     for says in orders.problems(do.order):
         yield "order", says
     if do.undo is not None:
@@ -270,6 +276,21 @@ def _of_do(do: form.Do) -> Iterator[tuple[str, str]]:
             yield "order", f"Undo: {says}"
     if not 1 <= do.lifetime_s <= limits.ORDER_LIFETIME_S:
         yield "lifetime", f"`lifetime_s` must be between 1 and {limits.ORDER_LIFETIME_S}."
+    if do.targets:
+        if isinstance(do.targets, str) and not template.is_template(do.targets):
+            yield "each", '`each` needs a list, or a template that gives one, like "{{ nodes }}".'
+        elif not isinstance(do.targets, str | list | tuple):
+            yield "each", "`each` needs a list, or a template that gives one."
+    elif do.at_once or do.stop_after:
+        yield "each", "`at_once` and `stop_after` need `each`: the list of targets."
+    if do.at_once < 0 or do.stop_after < 0:
+        yield "each", "`at_once` and `stop_after` must be 0 or more."
+    if do.no_return and do.undo is not None:
+        yield "no-return", "What has an undo is no point of no return: leave one of them out."
+    asked = {state.as_ for state in flow.states.values() if isinstance(state, form.Ask)}
+    for again in do.recheck:
+        if again.name not in asked | all_names(flow):
+            yield "recheck", f"`recheck` names {again.name!r}, which no state sets."
 
 
 def _of_choose(choose: form.Choose) -> Iterator[tuple[str, str]]:

@@ -36,6 +36,13 @@ def mermaid(flow: form.Flow) -> str:
                 f"    classDef {risk} stroke:{colour},stroke-width:3px",
                 f"    class {','.join(named)} {risk}",
             ]
+    final = [name for name, state in flow.states.items() if isinstance(state, form.Do) and state.no_return]
+    if final:
+        lines += [
+            "    classDef no_return stroke:#111827,stroke-width:5px,stroke-dasharray:8 3",
+            f"    class {','.join(final)} no_return",
+        ]
+        lines += [f"    note right of {name} : No way back from here" for name in final]
     return "\n".join(lines) + "\n"
 
 
@@ -48,7 +55,10 @@ def _label(name: str, state: form.State) -> str:
             return f"Say. {_plain(words)}"
         case form.Do():
             undo = f", undone by {state.undo.verb}" if state.undo is not None else ""
-            return f"Do. {state.order.verb}{undo}"
+            many = ", for each target" if state.targets else ""
+            many += f", {state.at_once} at a time" if state.at_once else ""
+            point = " POINT OF NO RETURN" if state.no_return else ""
+            return f"Do. {state.order.verb}{many}{undo}{point}"
         case form.Choose(hook=hook):
             return f"Choose by {hook}" if hook else "Choose"
         case form.Call(flow=called):

@@ -1,4 +1,4 @@
-"""Do: send one order, wait for its result, go on by it.
+"""Do: send one order, wait for its result, go on by it. Over many targets: `bot.engine.batch`.
 
 An order's id is derived from the session's version, so a retry is a new order and a repeated event the
 same one. After a change that cannot be undone, nothing before it can be gone back to.
@@ -6,26 +6,22 @@ same one. After a change that cannot be undone, nothing before it can be gone ba
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import msgspec
-
 from agent.orders import READING, limits
-from bot.engine import form, markdown, orders, sending, template, undo
+from bot.engine import batch, form, markdown, orders, outcome, sending, undo, unsure
 from bot.engine.ending import end_full
 from bot.engine.events import OrderFinished
-from bot.engine.filters import Unfit
 from bot.engine.orders import OrderRefused
-from bot.engine.session import Undo, Waiting
+from bot.engine.session import Waiting
 from bot.engine.turn import Turn
-
-FACTS_BYTES: Final = 32_000  # of one result kept by name; the transcript shows what the flow shows of it
 
 
 def enter(turn: Turn, do: form.Do) -> None:
     """Come to a Do: send its order."""
     if turn.is_full:
         end_full(turn)
+        return
+    if do.targets:
+        batch.enter(turn, do)
         return
     verb = do.order.verb
     if verb not in READING:
@@ -46,24 +42,45 @@ def finished(turn: Turn, do: form.Do, event: OrderFinished, waiting: Waiting) ->
     """A node answered the order."""
     node = _node(turn, do)
     if sending.note_result(turn, event, waiting, node):
+        unsure.ask(turn)
         return
     result = event.result
-    turn.set(waiting=None)
-    turn.assign(do.as_, _named(event))
-    changed = result.outcome == "done" and do.order.verb not in READING and not result.already
-    barred = changed and not _note_undo(turn, do, node)
+    turn.set(waiting=None, unsure=None, shown=None)
+    turn.assign(do.as_, outcome.named(result))
+    barred = outcome.changed(do, result) and not outcome.note_undo(turn, do, node, turn.scope)
     if turn.session.stopping:
+        if barred:
+            undo.bar(turn, do)
         undo.unwind(turn, "cancel")
     elif result.outcome == "done":
         turn.go("order_finished", do.then)
         if barred:
-            turn.begin_trail()
+            undo.bar(turn, do)
     elif do.failed is not None:
         turn.go("order_finished", do.failed)
     else:
-        problem = result.problem
-        says = problem.says if problem is not None else "It was not done, and the node did not say why."
-        undo.after_failure(turn, says)
+        undo.after_failure(turn, outcome.why_not(result))
+
+
+def pass_over(turn: Turn, do: form.Do) -> None:
+    """Go on without knowing whether it was done."""
+    if do.targets:
+        batch.pass_over(turn, do)
+        return
+    give_up_knowing(turn, do)
+    problem = {"code": "unknown", "says": unsure.NOT_KNOWN, "do": ""}
+    turn.assign(do.as_, {"outcome": "unknown", "problem": problem, "seconds": 0, "already": False})
+    turn.go("order_finished", do.failed or do.then)
+    undo.bar(turn, do)
+
+
+def give_up_knowing(turn: Turn, do: form.Do) -> None:
+    """Nobody waits for it any more; it is kept in mind."""
+    waiting = turn.session.unsure or turn.session.waiting
+    assert waiting is not None  # noqa: S101  (something is not known)
+    says = outcome.words(turn, do)
+    turn.set(unsure=None, waiting=None, shown=None)
+    unsure.remember(turn, waiting.id, node=_node(turn, do), verb=waiting.verb, says=says)
 
 
 def _node(turn: Turn, do: form.Do) -> str:
@@ -71,46 +88,3 @@ def _node(turn: Turn, do: form.Do) -> str:
     if not isinstance(node, str) or not node:
         raise turn.fault("It is not known which node the order is for.")
     return node
-
-
-def _note_undo(turn: Turn, do: form.Do, node: str) -> bool:
-    """Put the order that takes this back on the list. False when there is none."""
-    if do.undo is None:
-        return False
-    try:
-        order = orders.build(do.undo, template.evaluate(do.undo.args, turn.scope))
-        says = markdown.message(do.says).template.to_words(turn.scope) if do.says else do.order.verb
-    except (OrderRefused, Unfit) as e:
-        turn.enter("problem", markdown.tree(f"This step cannot be taken back: {e}."), outcome="fault")
-        return False
-    turn.set(undos=(*turn.session.undos, Undo(node=node, order=order, says=f"Taking back: {says}")))
-    return True
-
-
-def _named(event: OrderFinished) -> dict[str, Any]:
-    """What the name of a Do gets: the facts, and how it went."""
-    result = event.result
-    facts = _cut(msgspec.json.decode(msgspec.json.encode(result.facts)))
-    problem = msgspec.json.decode(msgspec.json.encode(result.problem))
-    seconds = round(max(0, result.ended_ms - result.started_ms) / 1000, 1)
-    known = {"outcome": result.outcome, "problem": problem, "seconds": seconds, "already": result.already}
-    return {**facts, **known}
-
-
-def _cut(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts that fit into a session: the longest lists and texts lose their beginning, and it is noted."""
-    if len(msgspec.json.encode(facts)) <= FACTS_BYTES:
-        return facts
-    kept = dict(facts)
-    while kept and len(msgspec.json.encode(kept)) > FACTS_BYTES - 200:
-        name = max(kept, key=lambda n: len(msgspec.json.encode(kept[n])))
-        value = kept[name]
-        if isinstance(value, str | list) and len(value) > 1:
-            kept[name] = value[-(len(value) // 2) :]
-        else:
-            del kept[name]
-    return {
-        **kept,
-        "cut": True,
-        "cut_note": "These facts were too large to keep whole; the last part is here.",
-    }

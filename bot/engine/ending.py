@@ -7,7 +7,7 @@ from typing import Any
 from bot.engine import markdown
 from bot.engine.effects import DropTimer
 from bot.engine.session import Offer
-from bot.engine.text import Tree
+from bot.engine.text import Block, Items, Text, Tree
 from bot.engine.turn import Turn
 
 
@@ -16,7 +16,7 @@ def finish(
 ) -> None:
     """End the session. What it knew by name is let go; the transcript stays."""
     drop_timer(turn)
-    turn.enter("ended", words, outcome=outcome, offers=offers)
+    turn.enter("ended", (*words, *_what_stays(turn, outcome)), outcome=outcome, offers=offers)
     turn.audit("session.ended", outcome=outcome)
     stack = tuple(
         type(frame)(flow=frame.flow, version=frame.version, state=frame.state) for frame in turn.session.stack
@@ -38,7 +38,25 @@ def finish(
         unwinding=None,
         stopping=False,
         restarts=False,
+        batch=None,
+        unsure=None,
+        left=(),
+        barred="",
     )
+
+
+def _what_stays(turn: Turn, outcome: str) -> Tree:
+    """What was not taken back, and what is not known."""
+    session = turn.session
+    stays = [left for left in session.left if outcome == "cancelled" or not left.cancelled]
+    blocks: list[Block] = []
+    if stays:
+        blocks += markdown.tree("This stays as it is:")
+        blocks.append(Items(False, tuple((Text(f"{left.says}. {left.why}"),) for left in stays)))
+    if session.unsettled:
+        blocks += markdown.tree("Of this it is not known whether it was done; it is added here once it is:")
+        blocks.append(Items(False, tuple((Text(one.says),) for one in session.unsettled)))
+    return tuple(blocks)
 
 
 def end_full(turn: Turn) -> None:

@@ -161,11 +161,22 @@ class OrderForm(Base, frozen=True, kw_only=True):
     args: dict[str, Value] = {}
 
 
+class Recheck(Base, frozen=True, kw_only=True):
+    """A dated fact to be asked again before a Do: the name that was picked, and what to say if it changed."""
+
+    name: str
+    says: Template = ""
+
+
 class Do(Base, frozen=True, kw_only=True, tag="do", tag_field="state"):
     """Send one order and wait for its result. The name `as` gets {outcome, problem, seconds, **facts}.
 
     `undo` is the order that takes it back: at cancel, and (in reverse) when a later `Do` fails without a
     `failed` of its own. `node`: expression for the node id; default the session's node.
+    `targets` (a list, or a template that gives one) makes it one order per target, which `order`, `undo` and
+    `node` read as `target`; `at_once` of them at a time (0 = all), no more after `stop_after` failures
+    (0 = never). `as` then gets {outcome, done, failed, left, results}. `no_return`: once it is done, neither
+    back nor undo reach before it. `recheck`: see `bot.engine.recheck`.
     """
 
     order: OrderForm
@@ -176,6 +187,11 @@ class Do(Base, frozen=True, kw_only=True, tag="do", tag_field="state"):
     undo: OrderForm | None = None
     node: str = ""
     lifetime_s: int = 3_600
+    targets: Value = ""
+    at_once: int = 0
+    stop_after: int = 0
+    no_return: bool = False
+    recheck: tuple[Recheck, ...] = ()
 
 
 class Case(Base, frozen=True, kw_only=True):

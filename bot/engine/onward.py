@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.engine import answers, markdown, text, trail, undo
+from bot.engine import answers, cancel, do, form, markdown, text, trail, undo, unsure
 from bot.engine.back import go_back
 from bot.engine.events import Answered
 from bot.engine.session import Kept, Shown
@@ -17,10 +17,16 @@ def answered(turn: Turn, shown: Shown, event: Answered) -> None:
     turn.enter("answered", markdown.tree(accepted.words), person=True, seq=shown.seq, label=label)
     turn.set(shown=None)
     match accepted.given:
+        case "wait":
+            unsure.wait_on(turn)
+        case "go_on" if turn.session.unsure is not None and isinstance(turn.state, form.Do):
+            do.pass_over(turn, turn.state)
+        case "cancel" if turn.session.unsure is not None:
+            cancel.without_knowing(turn)
         case "retry" if turn.session.unwinding is not None:
             undo.next_undo(turn)
         case "leave":
-            undo.leave(turn)
+            undo.leave(turn, shown)
         case "retry" if turn.session.restarts:
             _restart(turn)
         case "back":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
+import msgspec
 from transitions import Machine
 
-from bot.engine import checks, compile, form, markdown, prompts, rows
+from bot.engine import checks, compile, form, markdown, no_return, prompts, rows
 
 WAY_ON: Final = "way_on"  # the name of built-in prompts: retry, back, cancel
 
@@ -39,6 +40,8 @@ class Ready:
         found = self._prepared.get(state)
         if found is None:
             found = self._prepared[state] = prompts.Prepared(state, ask)
+            if says := no_return.said_before(self.flow, state):
+                found.shown = msgspec.structs.replace(found.shown, no_return=says)
         return found
 
     def may_go(self, trigger: str, source: str, dest: str) -> bool:

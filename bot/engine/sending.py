@@ -18,7 +18,13 @@ from bot.engine.turn import Turn
 def send(turn: Turn, order: dict[str, Any], *, node: str, words: text.Tree, lifetime_s: int) -> str:
     """Wish for the order and say so. Returns its id."""
     order_id = turn.new_id("o")
-    verb = str(order["verb"])
+    turn.enter("ordered", words, order=order_id, verb=str(order["verb"]), node=node)
+    wish(turn, order, order_id=order_id, node=node, says=text.plain(words), lifetime_s=lifetime_s)
+    return order_id
+
+
+def wish(turn: Turn, order: dict[str, Any], *, order_id: str, node: str, says: str, lifetime_s: int) -> None:
+    """Wish for the order, without a word in the transcript."""
     turn.want(
         SendOrder(
             id=order_id,
@@ -28,30 +34,55 @@ def send(turn: Turn, order: dict[str, Any], *, node: str, words: text.Tree, life
             actor=turn.session.person,
             not_before_ms=turn.event.at_ms,
             expires_ms=turn.event.at_ms + lifetime_s * 1000,
-            says=text.plain(words),
+            says=says,
         )
     )
-    turn.enter("ordered", words, order=order_id, verb=verb, node=node)
     turn.audit(
-        "order.sent", order=order_id, verb=verb, node=node, flow=turn.frame.flow, state=turn.frame.state
+        "order.sent",
+        order=order_id,
+        verb=str(order["verb"]),
+        node=node,
+        flow=turn.frame.flow,
+        state=turn.frame.state,
     )
-    return order_id
+
+
+def tell_result(
+    turn: Turn, event: OrderFinished, *, verb: str, node: str, label: str = "", **fields: Any
+) -> None:
+    """Write a result down. `label` is the target of a batch."""
+    result = event.result
+    words = _words(result)
+    if label:
+        fields["label"] = label
+        words = _labelled(label, words)
+    turn.enter(
+        "finished", words, order=event.order_id, verb=verb, node=node, outcome=result.outcome, **fields
+    )
+    code = result.problem.code if result.problem is not None else ""
+    turn.audit("order.finished", order=event.order_id, verb=verb, outcome=result.outcome, problem=code)
 
 
 def note_result(turn: Turn, event: OrderFinished, waiting: Waiting, node: str) -> bool:
-    """Write the result down. True when it is not known yet and is waited for further. Raises Stale."""
+    """Write the result down. True when it is not known yet. Raises Stale."""
     result = event.result
     if result.outcome == "unknown" and waiting.unknown:
         raise Stale(event="an unknown result of", id=event.order_id)
-    turn.enter(
-        "finished", _words(result), order=waiting.id, verb=waiting.verb, node=node, outcome=result.outcome
-    )
-    code = result.problem.code if result.problem is not None else ""
-    turn.audit("order.finished", order=waiting.id, verb=waiting.verb, outcome=result.outcome, problem=code)
+    tell_result(turn, event, verb=waiting.verb, node=node)
     if result.outcome == "unknown":
-        turn.set(waiting=msgspec.structs.replace(waiting, unknown=True, says=_words(result)))
+        turn.set(
+            waiting=msgspec.structs.replace(waiting, unknown=True, says=_words(result)),
+            unsure=None,
+        )
         return True
     return False
+
+
+def _labelled(label: str, words: text.Tree) -> text.Tree:
+    head = text.Text(f"{label}: ")
+    if words and isinstance(words[0], text.Paragraph):
+        return (text.Paragraph((head, *words[0].c)), *words[1:])
+    return (text.Paragraph((head,)), *words)
 
 
 def _words(result: Result) -> text.Tree:

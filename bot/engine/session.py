@@ -6,7 +6,7 @@ a newer release are refused by the store's schema version, not here.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -64,18 +64,72 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     can_back: bool = False
     can_undo: bool = False
     can_cancel: bool = True
+    no_back: str = ""  # why there is no way back, where something bars it
+    no_return: str = ""  # said before a point of no return
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session waits for when no person is asked: an order, lookup, timer or hook, by id."""
+    """What a session waits for when no person is asked: an order, lookup, timer or hook, by id.
 
-    kind: Literal["order", "timer", "hook", "undo", "lookup"]
+    A batch waits under an id of its own; its orders stand in `session.batch`.
+    """
+
+    kind: Literal["order", "timer", "hook", "undo", "lookup", "batch"]
     id: str
     says: Tree = ()
     since_ms: int = 0
     due_ms: int = 0  # of a timer
     verb: str = ""  # of an order
     unknown: bool = False  # the node does not know yet whether it was done
+
+
+UNDER_WAY: Final = frozenset({"order", "undo", "batch"})  # kinds of waiting that nobody goes back over
+TargetState = Literal["to_do", "under_way", "done", "failed", "unknown", "left"]
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One target of a batch: what it is, how far it is, and the order of its newest attempt.
+
+    `result` is what its name gets, cut small. `says` is why it failed. `passed`: the person went on without
+    knowing. `left` ones were not begun.
+    """
+
+    label: str
+    node: str
+    value: Any = None
+    state: TargetState = "to_do"
+    order: str = ""
+    attempt: int = 0
+    says: str = ""
+    result: dict[str, Any] = {}
+    passed: bool = False
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """A Do over many targets. The list is frozen when the Do is entered; `place` is "depth.state"."""
+
+    id: str
+    place: str
+    targets: tuple[Target, ...]
+    barred: bool = False  # something was done that has no undo
+
+
+class Unsettled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An order that nobody waits for any more, though it is not known whether it was done."""
+
+    order: str
+    node: str
+    verb: str
+    says: str
+    at_ms: int
+
+
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """Something done that is not taken back, and why."""
+
+    says: str
+    why: str
+    cancelled: bool = False  # told only when the session was cancelled: else it was meant to stay
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +224,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     unwinding: Unwinding | None = None
     stopping: bool = False  # cancelled while an order was under way: it is awaited first
     restarts: bool = False  # a built-in prompt's retry goes on from the last crumb, not from this state
+    batch: Batch | None = None
+    unsure: Waiting | None = None  # set aside while a person is asked what to do about not knowing
+    unsettled: tuple[Unsettled, ...] = ()
+    left: tuple[Left, ...] = ()  # to be told at the end
+    barred: str = ""  # why nobody can go back to what was before
     bytes: int = 0  # of all entries so far
     result: Any = None
     parked: str = ""  # the sentence, when status is parked
@@ -177,9 +236,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One item of the transcript. `kind`: said, asked, answered, ordered, finished, went_back, changed,
-    undone, cancelled, problem, ended. `who`: "bot" or the person. `label` of an answer is the question,
-    `offered` what there was to pick from; its `outcome` is "prefilled" when it was given beforehand.
-    A new kind also needs a row in docs/engine.md.
+    undone, cancelled, corrected, problem, ended. `who`: "bot" or the person. `label` of an answer is the
+    question, that of a result the target in a batch. `offered` is what there was to pick from; `outcome` of
+    an answer is "prefilled" when it was given beforehand. A new kind also needs a row in docs/engine.md.
     """
 
     n: int

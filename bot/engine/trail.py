@@ -25,6 +25,13 @@ def can_back(session: Session) -> bool:
     return index is not None and session.trail[index].undos == len(session.undos)
 
 
+def no_back(session: Session) -> str:
+    """Why nobody can go back from here, where something was done that bars the way; else ""."""
+    if not session.barred or can_back(session) or undo_target(session) is not None:
+        return ""
+    return session.barred
+
+
 def undo_target(session: Session) -> int | None:
     """Index of the newest shown crumb after which something was done that can be taken back."""
     done = len(session.undos)

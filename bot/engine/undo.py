@@ -6,41 +6,21 @@ leave it. What comes after the last one is `session.unwinding.goal`.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
-import msgspec
-
-from bot.engine import back, ending, markdown, sending, trail, wayon
-from bot.engine.events import CancelAsked, OrderFinished, UndoAsked
+from bot.engine import back, ending, form, markdown, outcome, sending, trail, unsure, wayon
+from bot.engine.events import OrderFinished, UndoAsked
 from bot.engine.refusals import NothingToUndo, NotNow
-from bot.engine.session import Unwinding, Waiting
+from bot.engine.session import UNDER_WAY, Left, Shown, Unwinding, Waiting
 from bot.engine.turn import Turn
 
-
-def cancel_asked(turn: Turn, event: CancelAsked) -> None:
-    """A person ended the session early. What is under way is awaited first. Raises NotNow."""
-    session = turn.session
-    if session.stopping or (session.unwinding is not None and session.unwinding.goal == "cancel"):
-        raise NotNow(event="cancel", state="being cancelled already")
-    waiting = session.waiting
-    under_way = waiting is not None and waiting.kind in ("order", "undo")
-    says = "It stops as soon as the step under way has ended." if under_way else ""
-    turn.enter("cancelled", markdown.tree(says), person=True, seq=event.seq)
-    if session.unwinding is not None:
-        turn.set(unwinding=Unwinding(goal="cancel", down_to=0))
-        if session.waiting is None:
-            turn.set(shown=None)
-            next_undo(turn)
-    elif under_way and waiting is not None:
-        turn.set(stopping=True, waiting=msgspec.structs.replace(waiting, says=markdown.tree(says)))
-    else:
-        unwind(turn, "cancel")
+LEFT_MAX: Final = 60  # things told at the end that were not taken back
 
 
 def undo_asked(turn: Turn, event: UndoAsked) -> None:
     """A person asked to take back what was done since the last answers. Raises NotNow, NothingToUndo."""
-    waiting = turn.session.waiting
-    if turn.session.unwinding is not None or (waiting is not None and waiting.kind in ("order", "undo")):
+    waiting = turn.session.waiting or turn.session.unsure
+    if turn.session.unwinding is not None or (waiting is not None and waiting.kind in UNDER_WAY):
         raise NotNow(event="undo", state="waiting for a step under way")
     index = trail.undo_target(turn.session)
     if index is None:
@@ -59,6 +39,8 @@ def unwind(turn: Turn, goal: Literal["cancel", "back", "ask"], *, to: int = 0, s
         lookup="",
         pending=None,
         stopping=False,
+        batch=None,
+        unsure=None,
         unwinding=Unwinding(goal=goal, down_to=down_to, to=to, says=says),
     )
     next_undo(turn)
@@ -102,7 +84,9 @@ def undo_finished(turn: Turn, event: OrderFinished, waiting: Waiting) -> None:
     """A node answered an undo order."""
     undo = turn.session.undos[-1]
     if sending.note_result(turn, event, waiting, undo.node):
+        unsure.ask(turn)
         return
+    turn.set(unsure=None, shown=None)
     if event.result.outcome == "done":
         turn.enter(
             "undone", waiting.says, order=waiting.id, verb=waiting.verb, node=undo.node, outcome="done"
@@ -110,14 +94,32 @@ def undo_finished(turn: Turn, event: OrderFinished, waiting: Waiting) -> None:
         turn.set(undos=turn.session.undos[:-1], waiting=None)
         next_undo(turn)
         return
-    problem = event.result.problem
-    says = problem.says if problem is not None else "The node refused without saying why."
-    wayon.offer(turn, f"It could not be taken back: {says}", undoing=True)
+    wayon.offer(turn, f"It could not be taken back: {outcome.why_not(event.result)}", undoing=True)
 
 
-def leave(turn: Turn) -> None:
-    """Give up the newest undo and go on with the next."""
-    undo = turn.session.undos[-1]
-    turn.enter("problem", markdown.tree(f"Left as it is: {undo.says}"), outcome="left", node=undo.node)
-    turn.set(undos=turn.session.undos[:-1])
+def leave(turn: Turn, shown: Shown) -> None:
+    """Give up the newest undo and go on with the next. What was left, and why, is told again at the end."""
+    session = turn.session
+    undo, why = session.undos[-1], shown.problem
+    turn.enter("problem", markdown.tree(f"Left as it is: {undo.says}. {why}"), outcome="left", node=undo.node)
+    if session.unsure is not None:
+        unsure.remember(turn, session.unsure.id, node=undo.node, verb=session.unsure.verb, says=undo.says)
+    turn.set(
+        undos=session.undos[:-1], unsure=None, left=(*session.left, Left(says=undo.says, why=why))[-LEFT_MAX:]
+    )
     next_undo(turn)
+
+
+def bar(turn: Turn, do: form.Do) -> None:
+    """Something was done that has no way back: nothing before it can be gone back to."""
+    words = outcome.words(turn, do)
+    turn.begin_trail()
+    if do.no_return:
+        barred = f"“{words}” was a point of no return: there is no way back to what was before it."
+        turn.set(undos=(), barred=barred)
+        turn.begin_trail()  # its count of undos begins anew, too
+    else:
+        turn.set(barred=f"“{words}” cannot be taken back, so there is no way back to what was before it.")
+    left = Left(says=words, why="There is no way back from this.", cancelled=True)
+    if left not in turn.session.left:
+        turn.set(left=(*turn.session.left, left)[-LEFT_MAX:])

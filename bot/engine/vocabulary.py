@@ -250,6 +250,9 @@ class Do(State):
     """Send one order and wait for its result, which gets the name `as_` (left out: the state's name).
 
     `undo` is the order that takes it back; without `failed` the person gets retry, back and cancel.
+    `each` (a list, or a template that gives one) sends one order per target, which is `target` in `order`,
+    `undo` and `node`; `at_once` at a time, no more after `stop_after` failures. `no_return`: there is no way
+    back once it is done. `recheck` names picks that are looked up again before: {name: sentence if changed}.
     """
 
     def __init__(
@@ -263,10 +266,18 @@ class Do(State):
         undo: OrderForm | None = None,
         node: str = "",
         lifetime_s: int = 3_600,
+        each: str | Sequence[Any] = "",
+        at_once: int = 0,
+        stop_after: int = 0,
+        no_return: bool = False,
+        recheck: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.order, self.then, self.failed, self.as_ = order, then, failed, as_
         self.says, self.undo, self.node, self.lifetime_s = says, undo, node, lifetime_s
+        self.targets = each if isinstance(each, str) else list(each)
+        self.at_once, self.stop_after, self.no_return = at_once, stop_after, no_return
+        self.recheck = tuple(form.Recheck(name=name, says=words) for name, words in (recheck or {}).items())
 
     def compiled(self, name: str, following: str | None) -> form.State:
         return form.Do(
@@ -278,6 +289,11 @@ class Do(State):
             undo=self.undo,
             node=self.node,
             lifetime_s=self.lifetime_s,
+            targets=self.targets,
+            at_once=self.at_once,
+            stop_after=self.stop_after,
+            no_return=self.no_return,
+            recheck=self.recheck,
         )
 
 

@@ -5,6 +5,8 @@ It stands wherever the session stands and is no state of the flow. Its name is `
 
 from __future__ import annotations
 
+import msgspec
+
 from bot.engine import form, markdown, prompts, trail
 from bot.engine.ready import WAY_ON
 from bot.engine.session import Choice, Shown
@@ -17,13 +19,24 @@ _LEAVE = Choice(value="leave", label="Leave it", description="Go on without taki
 PROMPT = form.Pick(label="How shall we go on?", options=())
 
 
-def offer(turn: Turn, problem: str, *, undoing: bool = False) -> None:
-    """Show what went wrong and the ways on."""
+def offer(
+    turn: Turn,
+    problem: str,
+    *,
+    undoing: bool = False,
+    retry: str = "",
+    options: tuple[Choice, ...] = (),
+    default: str | None = None,
+) -> None:
+    """Show what went wrong and the ways on. `retry` is that way's own label, `options` are other ways."""
     session = turn.session
+    free = not undoing and not options  # nothing is under way that one could run away from
     can_back, can_undo = trail.can_back(session), trail.undo_target(session) is not None
-    options: tuple[Choice, ...] = (_RETRY, _LEAVE)
-    if not undoing:
-        options = (_RETRY, _BACK, _CANCEL) if can_back or can_undo else (_RETRY, _CANCEL)
+    if undoing and not options:
+        options = (_RETRY, _LEAVE)
+    elif not options:
+        again = msgspec.structs.replace(_RETRY, label=retry) if retry else _RETRY
+        options = (again, _BACK, _CANCEL) if can_back or can_undo else (again, _CANCEL)
     label = markdown.tree(PROMPT.label)
     seq = session.seq + 1
     turn.set(lookup="", waiting=None, pending=None, stopping=False)
@@ -37,10 +50,12 @@ def offer(turn: Turn, problem: str, *, undoing: bool = False) -> None:
             label=label,
             schema=prompts.schema_of(PROMPT, options),
             options=options,
+            default=default,
             problem=problem,
-            can_back=can_back and not undoing,
-            can_undo=can_undo and not undoing,
-            can_cancel=not undoing,
+            can_back=can_back and free,
+            can_undo=can_undo and free,
+            can_cancel=any(option.value == "cancel" for option in options),
+            no_back=trail.no_back(session) if free else "",
         )
     )
 
@@ -48,6 +63,6 @@ def offer(turn: Turn, problem: str, *, undoing: bool = False) -> None:
 def fault(turn: Turn, found: Fault) -> None:
     """The author's mistake: say so with its place, and offer the ways on."""
     says = f"Something is wrong in this chatflow. {found.says} ({found.flow}, {found.state})"
-    turn.set(unwinding=None, restarts=False)
+    turn.set(unwinding=None, restarts=False, unsure=None)
     turn.enter("problem", markdown.tree(says), outcome="fault")
     offer(turn, says)

@@ -22,6 +22,7 @@ import structlog
 
 from agent.orders import READING
 from agent.orders.results import Outcome, Problem, Result
+from bot.engine import unsure
 from bot.engine.effects import AnyEffect, AskFacts, Audit, CallHook, Notify, SendOrder, SetTimer
 from bot.engine.events import FactsCame, HookReturned, OrderFinished, TimerDue
 from bot.engine.refusals import Gone
@@ -125,8 +126,7 @@ class Carrying:
             log.info("order.waits", order=order.id, node=order.node, why=gone.sentence)
 
     async def _is_waited_for(self, order: SendOrder) -> bool:
-        session = await self._turns.load(order.session)
-        return session.waiting is not None and session.waiting.id == order.id
+        return unsure.is_asked_on(await self._turns.load(order.session), order.id)
 
     async def _finished(self, order: SendOrder, result: Result) -> bool:
         event = OrderFinished(at_ms=self._now_ms(), order_id=order.id, result=result)

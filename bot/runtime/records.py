@@ -50,8 +50,12 @@ def public(session: Session) -> Session:
     """
     stack = tuple(msgspec.structs.replace(frame, names={}) for frame in session.stack)
     undos = tuple(msgspec.structs.replace(undo, order={}) for undo in session.undos)
+    batch = session.batch
+    if batch is not None:
+        targets = tuple(msgspec.structs.replace(target, value=None, result={}) for target in batch.targets)
+        batch = msgspec.structs.replace(batch, targets=targets)
     return msgspec.structs.replace(
-        session, stack=stack, trail=(), undos=undos, kept={}, prefill={}, pending=None
+        session, stack=stack, trail=(), undos=undos, kept={}, prefill={}, pending=None, batch=batch
     )
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import msgspec
 import structlog
 
-from bot.engine import wayon
+from bot.engine import unsure, wayon
 from bot.engine.advance import advance, open_session
 from bot.engine.events import AnyEvent, Event, FactsCame, HookReturned, Opened, OrderFinished, TimerDue
 from bot.engine.ids import derived
@@ -160,7 +160,7 @@ class Turns:
         except NoSuchSession:
             return False
         for _ in range(limits.TRIES):
-            if session.status != "open":
+            if session.status != "open" and not _corrects(session, event):
                 return False
             try:
                 await self._bring(session)
@@ -305,6 +305,11 @@ class Turns:
                     pause_s = min(limits.PAUSE_TO_S, pause_s * 2)
         except TimeoutError:
             raise StoreGone(why="it did not say whether it took the answer") from None
+
+
+def _corrects(session: Session, event: AnyEvent) -> bool:
+    """Whether an event still counts for a session that has ended: what was not known is known now."""
+    return isinstance(event, OrderFinished) and unsure.is_unsettled(session, event.order_id)
 
 
 def commit_id_of(event: AnyEvent) -> str:

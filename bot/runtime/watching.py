@@ -17,8 +17,9 @@ import msgspec
 import structlog
 
 from agent.orders.results import Progress
+from bot.engine import unsure
 from bot.engine.refusals import Gone
-from bot.engine.session import Entry, Session
+from bot.engine.session import UNDER_WAY, Entry, Session
 from bot.engine.step import Step
 from bot.runtime import limits, records
 from bot.runtime.turns import Turns
@@ -73,12 +74,12 @@ async def updates(
                     for number, raw in await store.entries(session_id, n, limit):
                         yield Update(kind="entry", body=records.entry_of(raw))
                         n = number
-                progress = await _latest(store, session) if before is None else None
+                latest = await _latest(store, session) if before is None else []
             except Gone as gone:
                 log.info("session.watch_waits", session=session_id, why=gone.sentence)
                 continue
-            if progress:
-                yield Update(kind="progress", body=progress)
+            for one in latest:
+                yield Update(kind="progress", body=one)
             if before is None or before.version != session.version:
                 yield Update(kind="options" if _is_same(before, session) else "prompt", body=session)
                 before = session
@@ -118,15 +119,12 @@ def _is_same(before: Session | None, now: Session) -> bool:
     return before is not None and None not in (before.shown, now.shown) and before.seq == now.seq
 
 
-async def _latest(store: Store, session: Session) -> Progress | None:
-    """How far the order is that the session waits for."""
-    if session.waiting is None or session.waiting.kind not in ("order", "undo"):
-        return None
-    for body in await store.progress(session.id):
-        progress = _progress(body)
-        if progress and progress.order == session.waiting.id:
-            return progress
-    return None
+async def _latest(store: Store, session: Session) -> list[Progress]:
+    """How far the orders are that the session waits for."""
+    if session.waiting is None or session.waiting.kind not in UNDER_WAY:
+        return []
+    known = [_progress(body) for body in await store.progress(session.id)]
+    return [one for one in known if one is not None and unsure.is_asked_on(session, one.order)]
 
 
 def _progress(body: bytes) -> Progress | None:

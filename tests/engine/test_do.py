@@ -66,11 +66,14 @@ def test_a_result_that_nobody_waits_for_is_stale_and_changes_nothing() -> None:
 
 
 def test_unknown_is_said_once_and_a_later_result_settles_it() -> None:
-    play = at_summary().answer(True).finish("unknown")
+    play = at_summary().answer(True)
+    order = play.waiting.id
+    play.finish("unknown").answer("wait")
     assert play.waiting.unknown
     with pytest.raises(Stale):
         play.finish("unknown")
     play.finish(facts=PULLED)
+    assert order not in [one.order for one in play.session.unsettled]
     assert play.waiting.verb == "deployment.apply"
 
 

@@ -110,7 +110,7 @@ async def test_unknown_yet_is_said_once_and_the_end_still_counts(lab: Lab, quick
 
     lab.world.answering = unknown
     session = await ordering(lab)
-    await lab.until(session.id, lambda s: s.waiting is not None and s.waiting.unknown)
+    await lab.until(session.id, lambda s: s.unsure is not None)
     for _ in range(3):
         await lab.runtime.order_finished(first(lab).effect.id, unknown(first(lab).effect))
     assert [e.outcome for e in await lab.entries(session.id) if e.kind == "finished"] == ["unknown"]
@@ -152,7 +152,7 @@ async def test_an_order_that_was_handed_over_is_unknown_when_its_time_is_over(la
     await until(lambda: removing.sent > 1)
     lab.ahead_ms = removing.effect.expires_ms - now_ms() + limits.OVERDUE_MS + 1
     lab.store.woken.set()
-    await lab.until(session.id, lambda s: s.waiting is not None and s.waiting.unknown)
+    await lab.until(session.id, lambda s: s.unsure is not None)
     sent = removing.sent
     await until(lambda: removing.sent > sent)  # it is asked on
     removing.result = well(removing.effect)
