@@ -14,6 +14,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -131,6 +132,8 @@ class Supervisor:
         self._say(
             "The agent starts containers and keeps their secrets, which only root may: starting it by sudo."
         )
+        if subprocess.run(["sudo", "-v"], check=False).returncode != 0:  # asks for a password, if at all, now
+            raise MayNotSudo()
         host = os.environ.get("DOCKER_HOST")
         environment = ["env", f"DOCKER_HOST={host}"] if host else []
         return ["sudo", "--", sys.executable, "-P", "-m", "bot.cli.as_root", *environment, *agent]
@@ -225,6 +228,14 @@ class NeedsRoot(Spoken):
     code = "needs_root"
     says = "The agent starts containers, which only root may, and there is no sudo here."
     do = "Run this as root, or without an agent: hercules up --no-agent"
+
+
+class MayNotSudo(Spoken):
+    """sudo does not start programs for this user."""
+
+    code = "may_not_sudo"
+    says = "The agent starts containers, which only root may, and sudo does nothing for you here."
+    do = "Have a user run this who may use sudo, or run it without an agent: hercules up --no-agent"
 
 
 def ssh_hint(port: int, environment: os._Environ[str] | dict[str, str]) -> str:

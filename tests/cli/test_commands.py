@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from bot.cli import COMMANDS, main, place
 from bot.cli.service import line_for_init, start_words, unit
-from bot.cli.supervisor import NeedsRoot, Supervisor, ssh_hint
+from bot.cli.supervisor import MayNotSudo, NeedsRoot, Supervisor, ssh_hint
 from bot.settings import Settings
 
 OPERATORS = (Path(__file__).parents[2] / "docs/operators.md").read_text()
@@ -77,12 +77,18 @@ def test_started_by_somebody_else_the_agent_is_started_by_sudo_and_it_is_said(
     place.make_directories(settings)
     one = Supervisor(settings, say=said.append)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/sudo")
+    sudo = tmp_path / "sudo"
+    sudo.write_text("#!/bin/sh\nexit 0\n")
+    sudo.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", "unix:///x")
     words = one._agent_words()
     assert words[0] == "sudo"
     assert words[words.index("env") + 1] == "DOCKER_HOST=unix:///x"
     assert "only root may" in said[0]
-    monkeypatch.setattr("shutil.which", lambda _: None)
+    sudo.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(MayNotSudo, match="sudo does nothing for you"):
+        one._agent_words()
+    sudo.unlink()
     with pytest.raises(NeedsRoot, match="sudo"):
         one._agent_words()
