@@ -102,9 +102,22 @@ class WaitingFor(msgspec.Struct, frozen=True, kw_only=True):
     since_ms: int = 0
 
 
+class TargetRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One target of a change to many. `state`: to_do, under_way, done, failed, unknown, left (not begun).
+
+    `order` is what progress frames call it; `says` is why it failed.
+    """
+
+    label: str
+    node: str
+    state: str
+    order: str = ""
+    says: str = ""
+
+
 class SessionBody(msgspec.Struct, frozen=True, kw_only=True):
     """A session. `prompt` is the question that is open; `entries` the last `n` of the transcript;
-    `undoes` what cancel would take back, last first."""
+    `undoes` what cancel would take back, last first; `targets` how far a change to many is."""
 
     id: str
     flow: str
@@ -119,6 +132,7 @@ class SessionBody(msgspec.Struct, frozen=True, kw_only=True):
     entries: int
     prompt: Shown | None
     waiting: WaitingFor | None
+    targets: tuple[TargetRow, ...] = ()
     undoes: tuple[str, ...] = ()
     result: Any = None
     parked: str = ""
@@ -306,6 +320,7 @@ class PromptFrame(FrameOut, frozen=True, tag="prompt"):
     prompt: Shown | None
     waiting: WaitingFor | None
     undoes: tuple[str, ...] = ()
+    targets: tuple[TargetRow, ...] = ()
 
 
 class OptionsFrame(FrameOut, frozen=True, tag="options"):
@@ -372,6 +387,16 @@ def waiting_of(session: Session) -> WaitingFor | None:
     return WaitingFor(kind=waiting.kind, id=waiting.id, says=waiting.says, since_ms=waiting.since_ms)
 
 
+def targets_of(session: Session) -> tuple[TargetRow, ...]:
+    """The targets of a change to many, while it is under way or its outcome is looked at."""
+    if session.batch is None:
+        return ()
+    return tuple(
+        TargetRow(label=t.label, node=t.node, state=t.state, order=t.order, says=t.says)
+        for t in session.batch.targets
+    )
+
+
 def undoes_of(session: Session) -> tuple[str, ...]:
     """What ending the session now would take back, last first."""
     return tuple(undo.says for undo in reversed(session.undos))
@@ -393,6 +418,7 @@ def session_body(session: Session) -> SessionBody:
         entries=session.entries,
         prompt=shown_of(session),
         waiting=waiting_of(session),
+        targets=targets_of(session),
         undoes=undoes_of(session),
         result=session.result,
         parked=session.parked,
@@ -430,6 +456,7 @@ def prompt_frame(session: Session) -> PromptFrame:
         title=session.title,
         prompt=shown,
         waiting=waiting_of(session),
+        targets=targets_of(session),
         undoes=undoes_of(session),
     )
 

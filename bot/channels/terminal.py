@@ -16,6 +16,7 @@ from bot.channels.terminal_ask import Asker, File, Move
 from bot.channels.terminal_show import Show
 from bot.channels.terminal_values import Given, WrongUse, value_of
 from bot.channels.terminal_wire import Told, Wire, new_id
+from bot.engine.ready import WAY_ON
 
 ENDINGS = {"done": 0, "unchanged": 0, "failed": 1, "cancelled": 1}
 COVERED = {"reads": "yes", "changes": "yes", "disturbs": "yes", "destroys": "yes_destroy"}
@@ -76,6 +77,8 @@ class Conversation:
         return 1
 
     async def _frame(self, session_id: str, frame: Mapping[str, Any]) -> int | None:
+        if frame["type"] == "prompt":
+            self.show.targets(frame.get("targets", ()))
         match frame["type"]:
             case "entry":
                 self._remember(frame)
@@ -125,6 +128,8 @@ class Conversation:
         """What a script says where nothing was given: its yes, and with it what the flow proposes."""
         if shown["kind"] == "confirm":
             return True if self._is_covered(shown) else None
+        if shown["name"] == WAY_ON and shown["default"] == "wait":
+            return "wait"  # nobody knows yet how a step ended: a script waits for it
         if not self._covers["yes"] or shown["name"] in self._given or self._failed or shown["problem"]:
             return None
         return shown["default"]

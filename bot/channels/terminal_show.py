@@ -19,6 +19,15 @@ from bot.engine import text as tree_of
 
 QUIET = frozenset({"asked"})  # a prompt is shown when it is open, not when it was asked
 
+STATES = {
+    "to_do": "not begun yet",
+    "under_way": "under way",
+    "done": "done",
+    "failed": "failed",
+    "unknown": "not known yet",
+    "left": "not begun",
+}
+
 
 class Show:
     """Where things are written to. `lively`: somebody looks, so colours and a moving progress line; `quiet`:
@@ -31,6 +40,7 @@ class Show:
             highlight=False, markup=False, soft_wrap=True, no_color=not sys.stdout.isatty(), quiet=quiet
         )
         self.err = Console(highlight=False, markup=False, soft_wrap=True, stderr=True)
+        self._told: dict[str, tuple[str, str]] = {}
         self._bar: Progress | None = None
         self._task: Any = None
 
@@ -51,6 +61,25 @@ class Show:
         for offer in entry.get("offers", ()):
             words = "".join(f" --set {name}={value}" for name, value in offer.get("answers", {}).items())
             self.out.print(RichText(f"  {offer['label']}: hercules chat {offer['flow']}{words}", style="dim"))
+
+    def targets(self, targets: Sequence[Mapping[str, Any]]) -> None:
+        """How far a change to many is: a line for each whose state is another than it was told before."""
+        width = max((len(str(one["label"])) for one in targets), default=0)
+        for one in targets:
+            state = (one["state"], one["says"])
+            if self._told.get(one["label"]) == state:
+                continue
+            self._told[one["label"]] = state
+            if one["state"] in ("to_do", "under_way") and not self.lively:
+                continue  # a script wants to know how it ended
+            self.no_progress()
+            words = STATES.get(str(one["state"]), str(one["state"]))
+            line = RichText(f"  {one['label']!s:<{width}}  {words}")
+            if one["says"]:
+                line.append(f": {one['says']}", style="dim")
+            self.err.print(line)
+        if not targets:
+            self._told.clear()
 
     def progress(self, frame: Mapping[str, Any]) -> None:
         """Show how far something is; only where somebody looks."""
@@ -79,6 +108,11 @@ class Show:
             self.out.print(to_text(shown["help"]), style="dim")
         if shown.get("problem"):
             self.err.print(RichText(str(shown["problem"])), style="yellow")
+        for words in (shown.get("no_return"), shown.get("no_back")):
+            if words:
+                self.out.print(
+                    RichText(str(words)), style="yellow" if words == shown.get("no_return") else "dim"
+                )
         self._rows(shown.get("rows", ()))
         for number, option in enumerate(shown.get("options", ()), 1):
             self._option(number, option)

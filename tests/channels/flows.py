@@ -97,7 +97,7 @@ class Fetch(Chatflow):
     """Something is done, and can be taken back."""
 
     title = "Fetch an image"
-    says = ["fetch {ref}"]
+    says = ("fetch {ref}",)
     risk = "destroys"
     ref = Ask(Text("Which image?"))
     sure = Ask(Confirm("Fetch it?", summary=["ref"]), then={"yes": "resolving", "no": "left"})
@@ -109,4 +109,28 @@ class Fetch(Chatflow):
     )
     more = Ask(Text("What now?"))
     done = End("Fetched {{ ref }}.")
+    left = End("Left.", outcome="unchanged")
+
+
+class Everywhere(Chatflow):
+    """Something is done on three nodes, two at a time, and cannot be gone back over."""
+
+    title = "Everywhere"
+    risk = "destroys"
+    sure = Ask(Confirm("Fetch it everywhere?"), then={"yes": "pulling", "no": "left"})
+    pulling = Do(
+        orders.PullImage(
+            image={
+                "reference": "x",
+                "repository": "docker.io/library/x",
+                "digest": "sha256:" + "0" * 64,
+            }
+        ),
+        says="Getting it",
+        each=[{"id": f"n-{one * 16}", "name": f"node-{one}"} for one in "abc"],
+        at_once=2,
+        no_return=True,
+    )
+    more = Ask(Text("What now?"))
+    done = End("Fetched on {{ pulling.done | join(', ') }}.")
     left = End("Left.", outcome="unchanged")

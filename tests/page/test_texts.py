@@ -7,13 +7,15 @@ from pathlib import Path
 
 from bot.channels.web_render import TEXTS
 from bot.engine.form import Risk
+from bot.engine.session import TargetState
 
 ROOT = Path(__file__).parents[2]
 USES = re.compile(r"""(?:\bt\(|TEXTS\(|TEXTS\.get\(|\? |: |"|')["']?([a-z0-9_]+)["']""")
 MADE = {
     *(f"risk_{risk}" for risk in Risk.__args__),  # type: ignore[attr-defined]
     *(f"ended_{outcome}" for outcome in ("done", "failed", "unchanged", "cancelled")),
-    *("went_back", "changed", "undone", "cancelled", "error_title_404", "error_title_500"),
+    *(f"target_{state}" for state in TargetState.__args__),  # type: ignore[attr-defined]
+    *("went_back", "changed", "undone", "cancelled", "corrected", "error_title_404", "error_title_500"),
 }  # fmt: skip
 
 
@@ -26,7 +28,7 @@ def test_every_text_is_there_and_used() -> None:
     used = {word for word in USES.findall(sources()) if word in TEXTS.all}
     assert set(TEXTS.all) - used - MADE == set()
     called = set(re.findall(r"""(?:\bt|TEXTS)\(["']([a-z0-9_]+)["']""", sources()))
-    assert called - set(TEXTS.all) == {"ended_", "risk_"} & (called - set(TEXTS.all))
+    assert called - set(TEXTS.all) == {"ended_", "risk_", "target_"} & (called - set(TEXTS.all))
     assert set(TEXTS.all) >= MADE
 
 

@@ -27,8 +27,10 @@ export function askForm(p, { session, csrf }) {
     el("div", { class: "control" }, ...control(p, path)),
     el("p", { class: "loading", role: "status", hidden: !p.loading }, t("loading")),
     el("p", { class: "error", id: "ask-error", role: "alert", hidden: true }),
-    el("div", { class: "actions" }, answers(p), moves(p, path)),
   );
+  if (p.no_return) form.append(el("p", { class: "callout warn no-return" }, p.no_return));
+  form.append(el("div", { class: "actions" }, answers(p), moves(p, path)));
+  if (p.no_back) form.append(el("p", { class: "fine no-back" }, p.no_back));
   return form;
 }
 

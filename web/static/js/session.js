@@ -7,6 +7,7 @@ import { addEntry } from "./entries.js";
 import { Link } from "./link.js";
 import { askForm } from "./prompt.js";
 import { overStage, Working } from "./stage.js";
+import { targetList, targetProgress } from "./targets.js";
 import { t } from "./texts.js";
 import { plain } from "./tree.js";
 
@@ -59,6 +60,7 @@ export class LiveSession {
       case "options":
         return this.takeOptions(frame);
       case "progress":
+        if (targetProgress(find(".targets", this.stage), frame)) return undefined;
         this.progress = frame; // it may come before the words about what is waited for
         return this.working?.progress(frame);
       case "accepted":
@@ -77,13 +79,14 @@ export class LiveSession {
     if (node) this.onNew(node);
   }
 
-  takePrompt({ prompt, seq, status, outcome, waiting, undoes, title }) {
+  takePrompt({ prompt, seq, status, outcome, waiting, undoes, targets, title }) {
     this.undoes = undoes;
     for (const node of all(".asked", this.log)) node.hidden = Boolean(prompt) && node.dataset.seq === String(seq);
     this.railIs(outcome || status);
     document.title = `${prompt ? plain(prompt.label) : title} · ${this.brand}`;
     if (prompt && this.form?.dataset.seq === String(seq)) {
       this.takeOptions({ prompt });
+      this.showTargets(targets);
       return;
     }
     this.pending = null;
@@ -105,7 +108,13 @@ export class LiveSession {
       if (this.progress && this.progress.order === waiting?.id) this.working.progress(this.progress);
       this.stage.replaceChildren(this.working.node);
     }
+    this.showTargets(targets);
     this.show(hadFocus);
+  }
+
+  showTargets(targets) {
+    find(".targets", this.stage)?.remove();
+    if (targets?.length) this.stage.prepend(targetList(targets));
   }
 
   // A problem that was just said is not said twice.
