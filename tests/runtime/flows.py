@@ -92,3 +92,22 @@ class Branch(Chatflow):
     way = Choose({"n > 5": "big"}, otherwise="small")
     big = End("Big.")
     small = End("Small.")
+
+
+class Spread(Chatflow):
+    """One order for each of five nodes, two at a time."""
+
+    title = "Spread"
+    risk = "changes"
+    sure = Ask(Confirm("Everywhere?"), then={"yes": "pulling", "no": "left"})
+    pulling = Do(
+        orders.PullImage(
+            image={"reference": "x", "repository": "docker.io/library/x", "digest": "sha256:" + "0" * 64}
+        ),
+        says="Getting it",
+        each=[f"n-{one * 16}" for one in "abcde"],
+        at_once=2,
+    )
+    more = Ask(Text("What now?"))
+    done = End("On {{ pulling.done | count }}.")
+    left = End("Left.", outcome="unchanged")
