@@ -15,7 +15,9 @@ from bot.cli.common import data_option, say_error, settings_of
 from bot.settings import Settings
 
 UNIT = Path("/etc/systemd/system/hercules.service")
+AGENT_UNIT = UNIT.with_name("hercules-agent.service")  # only where Hercules itself does not run as root
 CRON = "@reboot"
+DOCS = Path(__file__).resolve().parents[2] / "docs/operators.md"
 
 
 @click.group()
@@ -51,7 +53,12 @@ def install(ctx: click.Context, port: int | None) -> None:
             "Installing a systemd unit needs root.", f"Run: sudo {' '.join(map(shlex.quote, sys.argv))}"
         )
         sys.exit(1)
-    UNIT.write_text(unit(settings, words))
+    owner = owner_of(settings)
+    UNIT.write_text(unit(owner, words))
+    if owner == "root":
+        AGENT_UNIT.unlink(missing_ok=True)
+    else:
+        AGENT_UNIT.write_text(agent_unit(settings))
     _systemctl("daemon-reload")
     _systemctl("enable", UNIT.name)
     click.echo(f"Hercules starts with this machine from now on ({UNIT}).")
@@ -81,7 +88,10 @@ def remove() -> None:
         say_error("Removing a systemd unit needs root.", f"Run: sudo {' '.join(map(shlex.quote, sys.argv))}")
         sys.exit(1)
     _systemctl("disable", "--now", UNIT.name)
+    if AGENT_UNIT.exists():
+        _systemctl("stop", AGENT_UNIT.name)
     UNIT.unlink()
+    AGENT_UNIT.unlink(missing_ok=True)
     _systemctl("daemon-reload")
     click.echo("Hercules no longer starts with this machine. Its data and your containers stay.")
 
@@ -97,20 +107,29 @@ def start_words(settings: Settings, port: int) -> list[str]:
     return [*program, "up", "--data", str(settings.data), "--port", str(port), "--no-link"]
 
 
-def unit(settings: Settings, words: list[str]) -> str:
-    """The systemd unit. Ending it ends store, bot and agent in order; containers go on."""
-    owner = pwd.getpwuid(settings.data.stat().st_uid if settings.data.exists() else os.geteuid()).pw_name
+def owner_of(settings: Settings) -> str:
+    """The user that the data directory belongs to: Hercules runs as that one."""
+    return pwd.getpwuid(settings.data.stat().st_uid if settings.data.exists() else os.geteuid()).pw_name
+
+
+def unit(owner: str, words: list[str]) -> str:
+    """The systemd unit. Ending it ends store, bot and agent in order; containers go on.
+
+    Where the owner is not root, the agent is a unit of its own: a service has no terminal for sudo to ask on.
+    """
+    elsewhere = owner != "root"
+    wants = "network-online.target docker.service"
     return f"""\
 [Unit]
 Description=Hercules
-Documentation=file://{Path(__file__).resolve().parents[2] / "docs/operators.md"}
+Documentation=file://{DOCS}
 After=network-online.target docker.service
-Wants=network-online.target docker.service
+Wants={f"{wants} {AGENT_UNIT.name}" if elsewhere else wants}
 
 [Service]
 Type=exec
 User={owner}
-ExecStart={shlex.join(words)}
+ExecStart={shlex.join([*words, "--agent-elsewhere"] if elsewhere else words)}
 KillMode=mixed
 KillSignal=SIGTERM
 TimeoutStopSec=60
@@ -120,6 +139,28 @@ UMask=0077
 
 [Install]
 WantedBy=multi-user.target
+"""
+
+
+def agent_unit(settings: Settings) -> str:
+    """The unit of the agent, which has to be root. It is started and stopped with Hercules."""
+    from bot.cli.supervisor import agent_words
+
+    return f"""\
+[Unit]
+Description=Hercules agent
+Documentation=file://{DOCS}
+After={UNIT.name} docker.service
+PartOf={UNIT.name}
+
+[Service]
+Type=exec
+ExecStart={shlex.join(agent_words(settings))}
+KillMode=mixed
+TimeoutStopSec=60
+Restart=always
+RestartSec=2
+UMask=0077
 """
 
 

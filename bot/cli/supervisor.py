@@ -47,10 +47,16 @@ class BotNotReady(Gone):
 
 
 class Supervisor:
-    """One running Hercules on one data directory, which the caller holds (`place.held`)."""
+    """One running Hercules on one data directory, which the caller holds (`place.held`).
 
-    def __init__(self, settings: Settings, *, say: Say, show_link: bool = True) -> None:
+    `agent_elsewhere`: the agent of this machine is started by a service of its own, as root.
+    """
+
+    def __init__(
+        self, settings: Settings, *, say: Say, show_link: bool = True, agent_elsewhere: bool = False
+    ) -> None:
         self.settings = settings
+        self._agent_elsewhere = agent_elsewhere
         self._say = say
         self._show_link = show_link
         self._installation = fleet_keys.ensure(settings.keys)
@@ -76,7 +82,8 @@ class Supervisor:
         tasks = []
         try:
             if self.settings.agent:
-                self._agent = self._watched("agent", self._agent_words(), by_sudo=os.geteuid() != 0)
+                if not self._agent_elsewhere:
+                    self._agent = self._watched("agent", self._agent_words(), by_sudo=os.geteuid() != 0)
                 own_node.introduce(self.settings, self._installation)
             await self._bot.start()
             if not self.settings.redis:
@@ -123,8 +130,7 @@ class Supervisor:
         return [sys.executable, "-P", "-m", "bot", "--data", data, "serve", "--port", str(self._port)]
 
     def _agent_words(self) -> list[str]:
-        data, socket = str(self.settings.agent_data), f"unix:{self.settings.agent_socket}"
-        agent = [sys.executable, "-P", "-m", "agent.cli", "run", "--data", data, "--bot", socket]
+        agent = agent_words(self.settings)
         if os.geteuid() == 0:
             return agent
         if shutil.which("sudo") is None:
@@ -236,6 +242,12 @@ class MayNotSudo(Spoken):
     code = "may_not_sudo"
     says = "The agent starts containers, which only root may, and sudo does nothing for you here."
     do = "Have a user run this who may use sudo, or run it without an agent: hercules up --no-agent"
+
+
+def agent_words(settings: Settings) -> list[str]:
+    """The command that runs the agent of this machine."""
+    data, socket = str(settings.agent_data), f"unix:{settings.agent_socket}"
+    return [sys.executable, "-P", "-m", "agent.cli", "run", "--data", data, "--bot", socket]
 
 
 def ssh_hint(port: int, environment: os._Environ[str] | dict[str, str]) -> str:

@@ -7,15 +7,10 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from bot.cli.common import data_option, errors_told, say_error, settings_of
-from bot.settings import Settings
-
-if TYPE_CHECKING:
-    from bot.cli.supervisor import Supervisor
 
 
 @click.command()
@@ -26,12 +21,19 @@ if TYPE_CHECKING:
     "--redis", metavar="URL", help="Use your own Redis (7 or newer) or Valkey instead of the built-in one."
 )
 @click.option("--no-agent", is_flag=True, help="Start no agent for this machine.")
+@click.option("--agent-elsewhere", is_flag=True, hidden=True, help="A service of its own runs the agent.")
 @click.option("--no-link", is_flag=True, help="Print no sign-in link (for services).")
 @click.option("--public", metavar="NAME", help="Serve under a public name; comes with a later release.")
 @data_option
 @click.pass_context
 def up(
-    ctx: click.Context, port: int | None, redis: str | None, no_agent: bool, no_link: bool, public: str | None
+    ctx: click.Context,
+    port: int | None,
+    redis: str | None,
+    no_agent: bool,
+    agent_elsewhere: bool,
+    no_link: bool,
+    public: str | None,
 ) -> None:
     """Start Hercules here: store, bot and an agent for this machine.
 
@@ -50,7 +52,8 @@ def up(
     settings = settings_of(ctx, port=port, redis=redis, agent=False if no_agent else None)
     log = settings.logs / "up.log"
     with errors_told(), place.held(settings), _logged(log), contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_run(Supervisor, settings, show_link=not no_link))
+        supervisor = Supervisor(settings, say=_say, show_link=not no_link, agent_elsewhere=agent_elsewhere)
+        asyncio.run(supervisor.run())
 
 
 @contextlib.contextmanager
@@ -69,10 +72,6 @@ def _logged(path: Path) -> Iterator[None]:
             logger_factory=structlog.WriteLoggerFactory(file=file),
         )
         yield
-
-
-async def _run(kind: type[Supervisor], settings: Settings, *, show_link: bool) -> None:
-    await kind(settings, say=_say, show_link=show_link).run()
 
 
 def _say(line: str) -> None:

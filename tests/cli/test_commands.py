@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from bot.cli import COMMANDS, main, place
-from bot.cli.service import line_for_init, start_words, unit
+from bot.cli.service import agent_unit, line_for_init, start_words, unit
 from bot.cli.supervisor import MayNotSudo, NeedsRoot, Supervisor, ssh_hint
 from bot.settings import Settings
 
@@ -45,10 +45,22 @@ def test_an_unknown_command_is_wrong_use() -> None:
 
 def test_the_service_unit_ends_in_order_and_starts_after_the_engine(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
-    text = unit(settings, start_words(settings, 8088))
+    text = unit("root", start_words(settings, 8088))
     assert "After=network-online.target docker.service" in text
     assert "KillMode=mixed" in text  # SIGTERM to the supervisor only: it ends the others in order
-    assert f"--data {tmp_path} --port 8088 --no-link" in text
+    assert f"--data {tmp_path} --port 8088 --no-link\n" in text
+    assert "hercules-agent" not in text
+
+
+def test_where_hercules_is_not_root_its_agent_is_a_unit_of_its_own(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    text, agent = unit("sam", start_words(settings, 8088)), agent_unit(settings)
+    assert "User=sam\n" in text
+    assert "--no-link --agent-elsewhere\n" in text
+    assert "Wants=network-online.target docker.service hercules-agent.service\n" in text
+    assert "User=" not in agent
+    assert "PartOf=hercules.service" in agent
+    assert f"--data {tmp_path}/agent --bot unix:{tmp_path}/run/agent.sock\n" in agent
 
 
 def test_without_systemd_the_line_for_another_init_is_said(tmp_path: Path) -> None:
