@@ -441,6 +441,7 @@ def entry_frame(entry: Entry) -> EntryFrame:
         node=entry.node,
         outcome=entry.outcome,
         offered=entry.offered,
+        offered_ms=entry.offered_ms,
         offers=entry.offers,
     )
 

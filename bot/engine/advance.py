@@ -23,6 +23,7 @@ from bot.engine import (
     markdown,
     onward,
     prefill,
+    recheck,
     trail,
     undo,
     unsure,
@@ -163,6 +164,8 @@ def _facts_came(turn: Turn, event: FactsCame) -> None:
     state = turn.state
     if isinstance(state, form.Ask):
         ask.facts_came(turn, state, event)
+    elif isinstance(state, form.Do):
+        recheck.facts_came(turn, state, event)
 
 
 def _timer_due(turn: Turn, event: TimerDue) -> None:

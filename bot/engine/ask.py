@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bot.engine import answers, form, markdown, prompts, template, text, trail
+from bot.engine import answers, form, markdown, prompts, recheck, template, text, trail
 from bot.engine.answers import LOOK_AGAIN, Accepted
 from bot.engine.checks import default_query, options_query
 from bot.engine.effects import AskFacts
@@ -30,7 +30,8 @@ def enter(turn: Turn, ask: form.Ask) -> None:
     if f"{turn.depth}.{turn.frame.state}" == turn.session.returning:
         turn.set(returning="", kept={})
     if forced:
-        show(turn, ask)
+        why, turn.asked_why = turn.asked_why, ""
+        show(turn, ask, problem=why)
         return
     if ask.only_if is not None and not turn.value_of(ask.only_if):
         turn.assign(ask.as_, None)
@@ -64,6 +65,7 @@ def answered(turn: Turn, ask: form.Ask, shown: Shown, event: Answered) -> None:
     )
     if event.refusal:
         raise answers.refuse(event.refusal)
+    turn.facts_ms = shown.facts_ms
     offered = tuple(o.label for o in shown.options)
     _take(turn, ask, accepted, how="answered", seq=shown.seq, label=text.plain(shown.label), offered=offered)
 
@@ -72,6 +74,7 @@ def facts_came(turn: Turn, ask: form.Ask, event: FactsCame) -> None:
     """The lookup of this prompt ended: fill it in, or say why not; take the answer that waited for it."""
     shown = turn.session.shown
     turn.set(lookup="", waiting=None)
+    turn.facts_ms = event.at_ms if event.facts is not None else 0
     if shown is None:
         value, how = _candidate(turn, ask)
         if not how:
@@ -101,6 +104,7 @@ def check_returned(turn: Turn, ask: form.Ask, event: HookReturned) -> None:
         problem = str(event.value)
     else:
         accepted = Accepted(pending.given, pending.named, pending.words, pending.branch)
+        turn.facts_ms = pending.facts_ms
         _take(turn, ask, accepted, how=pending.how, seq=pending.seq)
         return
     _forget(turn, ask.as_)
@@ -167,6 +171,7 @@ def _rows(turn: Turn, prompt: form.Confirm) -> tuple[Row, ...]:
 
 def _filled(turn: Turn, ask: form.Ask, shown: Shown, event: FactsCame) -> Shown:
     changes = prompts.with_facts(shown, ask.prompt, event.facts, event.problem)
+    changes["facts_ms"] = event.at_ms if event.facts is not None else 0
     options = changes.get("options", ())
     if (
         not changes["problem"]
@@ -210,7 +215,7 @@ def _take_ready(
     if ask.check is None:
         _take(turn, ask, accepted, how=how, seq=seq)
         return None
-    turn.set(pending=Pending(**msgspec.structs.asdict(accepted), how=how, seq=seq))
+    turn.set(pending=Pending(**msgspec.structs.asdict(accepted), how=how, seq=seq, facts_ms=turn.facts_ms))
     turn.call_hook(ask.check, {**turn.frame.names, ask.as_: accepted.named})
     return None
 
@@ -237,7 +242,19 @@ def _take(
         asked = label or text.plain(turn.render(ask.prompt.label))
         outcome = "prefilled" if how == "prefilled" else ""
         words = markdown.tree(accepted.words)
-        turn.enter("answered", words, person=True, seq=seq, label=asked, outcome=outcome, offered=offered)
+        turn.enter(
+            "answered",
+            words,
+            person=True,
+            seq=seq,
+            label=asked,
+            outcome=outcome,
+            offered=offered,
+            offered_ms=turn.facts_ms,
+        )
+    if turn.facts_ms:
+        recheck.note(turn, ask, accepted.given, accepted.named, accepted.words, seq)
+        turn.facts_ms = 0
     _forget(turn, ask.as_)
     if turn.session.returning == trail.RETRYING:
         turn.set(returning="")  # the one answer that is repeated by itself

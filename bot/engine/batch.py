@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.orders import READING, limits
-from bot.engine import form, markdown, orders, outcome, sending, template, text, undo, unsure, wayon
+from bot.engine import form, markdown, orders, outcome, recheck, sending, template, text, undo, unsure, wayon
 from bot.engine.events import OrderFinished
 from bot.engine.filters import Unfit, as_text
 from bot.engine.ids import derived
@@ -194,6 +194,7 @@ def _end(turn: Turn, do: form.Do, batch: Batch) -> None:
     )
     turn.set(waiting=None, unsure=None, shown=None)
     turn.assign(do.as_, _named(batch))
+    recheck.ours(turn, do)
     if turn.session.stopping:
         turn.set(batch=None)
         undo.unwind(turn, "cancel")
@@ -291,7 +292,7 @@ def _node(turn: Turn, do: form.Do, value: Any) -> str:
 
 def _label(value: Any) -> str:
     if isinstance(value, dict):
-        value = value.get("label") or value.get("name") or value.get("id") or value
+        value = value.get("label") or value.get("name") or value.get("id") or value.get("deployment") or value
     return as_text(value)[:100]
 
 

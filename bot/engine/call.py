@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.engine import ending, form, template
+from bot.engine import ending, form, recheck, template
 from bot.engine.filters import Unfit
 from bot.engine.prefill import asked_by
 from bot.engine.refusals import NoSuchFlow
@@ -22,6 +22,9 @@ def enter_call(turn: Turn, call: form.Call) -> None:
     if unknown := sorted(set(given) - set(flow.takes) - set(asked)):
         raise turn.fault(f"The chatflow {flow.name!r} takes no {unknown[0]!r}.")
     names = {name: given.get(name) for name in flow.takes}
+    recheck.begin(turn, turn.depth + 1)
+    for name in names:
+        recheck.carry(turn, call.args.get(name), turn.depth + 1, name)
     turn.push(Frame(flow=flow.name, version=ready.version, state=flow.start, names=names))
     prefill = {name: value for name, value in given.items() if name not in names and value is not None}
     turn.set(prefill={**turn.session.prefill, **prefill})
@@ -34,6 +37,12 @@ def enter_end(turn: Turn, end: form.End) -> None:
     if turn.depth:
         if words:
             turn.enter("said", words)
+        depth = turn.depth - 1
+        caller = turn.flows.by_version(turn.session.stack[depth].version).flow.states[
+            turn.session.stack[depth].state
+        ]
+        if isinstance(caller, form.Call) and caller.as_ is not None:
+            recheck.carry(turn, end.result, depth, caller.as_)
         turn.pop()
         caller = turn.state
         assert isinstance(caller, form.Call)  # noqa: S101  (only a Call pushes a flow)

@@ -7,7 +7,7 @@ same one. After a change that cannot be undone, nothing before it can be gone ba
 from __future__ import annotations
 
 from agent.orders import READING, limits
-from bot.engine import batch, form, markdown, orders, outcome, sending, undo, unsure
+from bot.engine import batch, form, markdown, orders, outcome, recheck, sending, undo, unsure
 from bot.engine.ending import end_full
 from bot.engine.events import OrderFinished
 from bot.engine.orders import OrderRefused
@@ -19,6 +19,8 @@ def enter(turn: Turn, do: form.Do) -> None:
     """Come to a Do: send its order."""
     if turn.is_full:
         end_full(turn)
+        return
+    if turn.session.dated and turn.session.batch is None and recheck.asked_again(turn, do):
         return
     if do.targets:
         batch.enter(turn, do)
@@ -47,6 +49,7 @@ def finished(turn: Turn, do: form.Do, event: OrderFinished, waiting: Waiting) ->
     result = event.result
     turn.set(waiting=None, unsure=None, shown=None)
     turn.assign(do.as_, outcome.named(result))
+    recheck.ours(turn, do)
     barred = outcome.changed(do, result) and not outcome.note_undo(turn, do, node, turn.scope)
     if turn.session.stopping:
         if barred:
@@ -70,6 +73,7 @@ def pass_over(turn: Turn, do: form.Do) -> None:
     give_up_knowing(turn, do)
     problem = {"code": "unknown", "says": unsure.NOT_KNOWN, "do": ""}
     turn.assign(do.as_, {"outcome": "unknown", "problem": problem, "seconds": 0, "already": False})
+    recheck.ours(turn, do)
     turn.go("order_finished", do.failed or do.then)
     undo.bar(turn, do)
 

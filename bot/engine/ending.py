@@ -41,6 +41,7 @@ def finish(
         batch=None,
         unsure=None,
         left=(),
+        dated={},
         barred="",
     )
 

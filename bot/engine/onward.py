@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.engine import answers, cancel, do, form, markdown, text, trail, undo, unsure
+from bot.engine import answers, cancel, do, form, markdown, recheck, text, trail, undo, unsure
 from bot.engine.back import go_back
 from bot.engine.events import Answered
 from bot.engine.session import Kept, Shown
@@ -25,6 +25,8 @@ def answered(turn: Turn, shown: Shown, event: Answered) -> None:
             cancel.without_knowing(turn)
         case "retry" if turn.session.unwinding is not None:
             undo.next_undo(turn)
+        case "anyway" if isinstance(turn.state, form.Do):
+            recheck.go_on_anyway(turn, turn.state)
         case "leave":
             undo.leave(turn, shown)
         case "retry" if turn.session.restarts:

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from transitions import Machine
 
-from bot.engine import checks, compile, form, markdown, no_return, prompts, rows
+from bot.engine import checks, compile, form, markdown, no_return, prompts, rows, template
 
 WAY_ON: Final = "way_on"  # the name of built-in prompts: retry, back, cancel
 
@@ -27,6 +27,7 @@ class Ready:
             auto_transitions=False,
         )
         self._prepared: dict[str, prompts.Prepared] = {}
+        self._used: dict[str, tuple[str, ...]] = {}
         self._known: set[tuple[str, ...]] = set()  # rows that the machine was asked for and has
         self.asks: dict[str, str] = {}  # name -> the state that asks it first
         for name, state in flow.states.items():
@@ -42,6 +43,20 @@ class Ready:
             found = self._prepared[state] = prompts.Prepared(state, ask)
             if says := no_return.said_before(self.flow, state):
                 found.shown = msgspec.structs.replace(found.shown, no_return=says)
+        return found
+
+    def used_by(self, state: str) -> tuple[str, ...]:
+        """The names that the order of a Do reads: its arguments, targets and node."""
+        found = self._used.get(state)
+        if found is None:
+            do = self.flow.states[state]
+            reads: set[str] = set()
+            if isinstance(do, form.Do):
+                for part in template.templates_in([do.order.args, do.targets]):
+                    reads |= part.may
+                if do.node:
+                    reads |= template.expression(do.node).may
+            found = self._used[state] = tuple(sorted(reads - {"session", "target"}))
         return found
 
     def may_go(self, trigger: str, source: str, dest: str) -> bool:

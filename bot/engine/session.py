@@ -59,6 +59,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     no: str = ""
     accept: tuple[str, ...] = ()
     loading: bool = False
+    facts_ms: int = 0  # when the facts in it came
     problem: str = ""
     risk: str = ""  # of the flow, on a confirm
     can_back: bool = False
@@ -81,6 +82,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     due_ms: int = 0  # of a timer
     verb: str = ""  # of an order
     unknown: bool = False  # the node does not know yet whether it was done
+    about: str = ""  # of a lookup before a Do: "depth.name#index" in `session.dated`
 
 
 UNDER_WAY: Final = frozenset({"order", "undo", "batch"})  # kinds of waiting that nobody goes back over
@@ -122,6 +124,20 @@ class Unsettled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     verb: str
     says: str
     at_ms: int
+
+
+class Dated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something chosen from facts: when they came, what was asked, and what mattered of it then."""
+
+    at_ms: int
+    seq: int  # of the prompt that asked for `name`
+    name: str
+    value: str  # the option's
+    label: str
+    fact: str
+    args: dict[str, Any] = {}
+    node: str = ""
+    was: dict[str, Any] = {}
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +192,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     branch: str
     how: str  # prefilled, kept, default
     seq: int = 0
+    facts_ms: int = 0
 
 
 class Unwinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +245,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     unsure: Waiting | None = None  # set aside while a person is asked what to do about not knowing
     unsettled: tuple[Unsettled, ...] = ()
     left: tuple[Left, ...] = ()  # to be told at the end
+    dated: dict[str, tuple[Dated, ...]] = {}  # by "depth.name": what it came from, see `recheck`
     barred: str = ""  # why nobody can go back to what was before
     bytes: int = 0  # of all entries so far
     result: Any = None
@@ -254,6 +272,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     node: str = ""
     outcome: str = ""
     offered: tuple[str, ...] = ()
+    offered_ms: int = 0  # when the facts came that were offered
     offers: tuple[Offer, ...] = ()
 
 

@@ -51,6 +51,8 @@ class Turn:
         self.event = event
         self.session = msgspec.structs.replace(session, version=session.version + 1, changed_ms=event.at_ms)
         self.asked_for = ""  # the name of an Ask to be shown even if it is quiet or could be skipped
+        self.asked_why = ""  # the problem that it is shown with
+        self.facts_ms = 0  # when the facts came that the answer now taken is picked from
         self._entries: list[Entry] = []
         self._effects: list[AnyEffect] = []
         self._ids = 0
