@@ -180,14 +180,15 @@ def stop() -> StoppedEngine:
 
 
 def bring() -> int:
-    """Serve `.ci/bring engine`: 0 one answers, 3 none is installed, 4 it takes root, 1 anything else."""
+    """Serve `.ci/bring engine`: 0 one answers, 3 none is installed, 4 it takes root, 5 only root can tell
+    whether one answers (a socket outlives its engine), 1 anything else.
+    """
     try:
         ensure(lambda line: print(f"bring: {line}", file=sys.stderr))
     except EngineAbsent:
         return 3
     except EngineNeedsRoot:
-        # an account that may not use the engine still gets its agent, which runs as root
-        return 0 if status().state == "denied" else 4
+        return 5 if status().state == "denied" else 4
     except EngineError as error:
         print(f"bring: {error.sentence} {error.next_step}", file=sys.stderr)
         return 1

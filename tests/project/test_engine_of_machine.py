@@ -158,6 +158,11 @@ def test_nothing_installed_and_no_right_to_start_are_told_apart(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert own.bring() == 4
+    socket = Path(own.DEFAULT_HOST.removeprefix("unix://"))
+    socket.touch()  # left behind by an engine that was stopped, or of one that this account may not use
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert own.bring() == 5
+    socket.unlink()
     monkeypatch.setattr(own, "_dockerd", lambda: None)
     assert own.bring() == 3
     assert capsys.readouterr().err == ""  # .ci/bring says what it does about these two
