@@ -92,7 +92,7 @@ def examine(envelope: bytes, node: Node, now: int) -> Accepted | Known | NotTake
         if row is not None:
             raise Refused("reused_id", "Another order has had this id.")
         if head.order.verb not in table.names():
-            raise Refused("unknown_verb", f"This agent does not know the order {head.order.verb[:60]!r}.")
+            raise Refused("unknown_verb", f"This agent does not know that yet ({head.order.verb[:60]}).")
         body = decode_order(payload)
         _in_time(body, node, now)
         verb = table.verb_for(body.order)

@@ -35,6 +35,15 @@ RISKS: Final[dict[str, Risk]] = {
     "container.restart": "disturbs",
     "deployment.remove": "destroys",
     "container.remove": "destroys",
+    "volume.backup": "disturbs",
+    "volume.restore": "destroys",
+    "backup.prune": "destroys",
+    "node.drain": "disturbs",
+    "node.undrain": "changes",
+    "secret.rotate": "disturbs",
+    "disk.clean": "destroys",
+    "node.enrol": "changes",
+    "deployment.clone": "changes",
 }
 RANK: Final[dict[Risk, int]] = {"reads": 0, "changes": 1, "disturbs": 2, "destroys": 3}
 _ENVELOPE_BYTES = 2_000  # what stands around an order in the signed payload

@@ -18,7 +18,7 @@ from agent.orders import ImportImage, Order, RemoveDeployment, RestartTarget, St
 from agent.orders.envelope import decode_result, encode_order
 from agent.orders.results import Result
 from agent.orders.spec import Gate, ImagePin
-from agent.orders.verbs import PartTarget
+from agent.orders.targets import PartTarget
 from tests.agent.conftest import MakeDesk
 from tests.agent.place import Desk, body, deployment, prepare, revision, signed
 from tests.lab import images
