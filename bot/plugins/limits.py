@@ -16,3 +16,5 @@ CPU_S = 8  # for an import, and again for each call: the parent kills sooner, un
 OPEN_FILES = 32  # of a worker
 POLL_S = 1.0  # how often the folders are looked at for changes
 SAID_BYTES = 2_000  # of what a plugin prints, kept for the log
+YAML_DEPTH = 32  # lists and maps inside each other: a flow needs ten
+YAML_NODES = 30_000  # words, lists and maps: what 256 KiB of a flow have, not what they could have
