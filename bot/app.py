@@ -31,7 +31,7 @@ from bot.fleet.fleet import Fleet
 from bot.fleet.keys import Installation
 from bot.fleet.lists import Lists
 from bot.ops.metrics import Metrics, Read
-from bot.people import People
+from bot.people import NoSuchPerson, People
 from bot.plugins.book import FlowBook, Loaded
 from bot.plugins.meaning import Meaning, load_model
 from bot.runtime import KeptFlows, Runtime
@@ -238,6 +238,13 @@ async def _made(settings: Settings, port: int, installation: Installation, stack
         bot=f"bot {importlib.metadata.version('hercules')}",
         more_facts={"demos": demos.options},
     )
+
+    async def named(person: str, /) -> str:
+        try:
+            return (await people.person(person)).name
+        except NoSuchPerson:
+            return "Somebody"
+
     runtime = Runtime(
         store=store,
         fleet=fleet,
@@ -246,6 +253,7 @@ async def _made(settings: Settings, port: int, installation: Installation, stack
         audit=audit,
         body_key=hashlib.blake2b(installation.tag_key, digest_size=32, person=b"hercules-bodies").digest(),
         now_ms=now_ms,
+        names=named,
     )
 
     metrics = Metrics(_readings(fleet, runtime))

@@ -40,7 +40,7 @@ def go_back(turn: Turn, index: int) -> None:
     crumb = turn.session.trail[index]
     kept = trail.left_behind(turn.session, index)
     turn.restore(index)
-    turn.set(kept=kept, returning="", restarts=False, pending=None, batch=None)
+    turn.set(kept=kept, returning="", restarts=False, pending=None, batch=None, rival=None)
     turn.asked_for = crumb.name
 
 

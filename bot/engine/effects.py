@@ -23,6 +23,9 @@ class SendOrder(Effect, tag="send_order", frozen=True):
 
     `installation`, `epoch` and signature are added by the fleet; everything else is fixed here, so that
     the payload is the same bytes whenever it is built. `says` is for people.
+    `claim` is what has to be this session's before the order is handed over, "" for none; when another has it
+    the answer is `Taken`. `breaks` is the session whose claim is taken over, `because` why; `title` the
+    flow's.
     """
 
     node: str
@@ -31,6 +34,10 @@ class SendOrder(Effect, tag="send_order", frozen=True):
     not_before_ms: int
     expires_ms: int
     says: str = ""
+    title: str = ""
+    claim: str = ""
+    breaks: str = ""
+    because: str = ""
 
 
 class AskFacts(Effect, tag="ask_facts", frozen=True):
@@ -70,6 +77,18 @@ class Notify(Effect, tag="notify", frozen=True):
     text: str
 
 
+class AwaitTarget(Effect, tag="await_target", frozen=True):
+    """Deliver `TargetFree(id)` once no other session claims that target."""
+
+    claim: str
+
+
+class ReleaseTargets(Effect, tag="release_targets", frozen=True):
+    """Give back what the session claimed."""
+
+    claims: tuple[str, ...]
+
+
 class Audit(Effect, tag="audit", frozen=True):
     """Append to the audit. No secrets, no free chat text."""
 
@@ -79,4 +98,6 @@ class Audit(Effect, tag="audit", frozen=True):
     details: dict[str, Any]
 
 
-AnyEffect = SendOrder | AskFacts | SetTimer | DropTimer | CallHook | Notify | Audit
+AnyEffect = (
+    SendOrder | AskFacts | SetTimer | DropTimer | CallHook | Notify | Audit | AwaitTarget | ReleaseTargets
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.engine import markdown
-from bot.engine.effects import DropTimer
+from bot.engine.effects import DropTimer, ReleaseTargets
 from bot.engine.session import Offer
 from bot.engine.text import Block, Items, Text, Tree
 from bot.engine.turn import Turn
@@ -16,6 +16,7 @@ def finish(
 ) -> None:
     """End the session. What it knew by name is let go; the transcript stays."""
     drop_timer(turn)
+    release_claims(turn)
     turn.enter("ended", (*words, *_what_stays(turn, outcome)), outcome=outcome, offers=offers)
     turn.audit("session.ended", outcome=outcome)
     stack = tuple(
@@ -42,6 +43,8 @@ def finish(
         unsure=None,
         left=(),
         dated={},
+        rival=None,
+        breaking=None,
         barred="",
     )
 
@@ -58,6 +61,14 @@ def _what_stays(turn: Turn, outcome: str) -> Tree:
         blocks += markdown.tree("Of this it is not known whether it was done; it is added here once it is:")
         blocks.append(Items(False, tuple((Text(one.says),) for one in session.unsettled)))
     return tuple(blocks)
+
+
+def release_claims(turn: Turn) -> None:
+    """Give back what was claimed, unless something of it may still be under way: then the lease ends."""
+    session = turn.session
+    if session.claims and not session.unsettled:
+        turn.want(ReleaseTargets(id=turn.new_id("f"), session=session.id, claims=session.claims))
+        turn.set(claims=())
 
 
 def end_full(turn: Turn) -> None:

@@ -76,6 +76,33 @@ class OrderFinished(Event, tag="order_finished", frozen=True):
     result: Result
 
 
+class Taken(Event, tag="taken", frozen=True):
+    """An order was not handed over: its target is claimed by another session, of `name`, since `since_ms`."""
+
+    order_id: str
+    claim: str
+    session: str
+    name: str
+    title: str
+    says: str = ""
+    since_ms: int = 0
+
+
+class TakenOver(Event, tag="taken_over", frozen=True):
+    """Another person (`name`) took over what this session had claimed."""
+
+    order_id: str  # of the order that took it
+    claim: str
+    name: str
+    reason: str
+
+
+class TargetFree(Event, tag="target_free", frozen=True):
+    """No other session claims a target any more."""
+
+    wait_id: str
+
+
 class FactsCame(Event, tag="facts_came", frozen=True):
     """A lookup ended. Exactly one of `facts` and `problem` says something.
 
@@ -109,6 +136,9 @@ AnyEvent = (
     | UndoAsked
     | CancelAsked
     | OrderFinished
+    | Taken
+    | TakenOver
+    | TargetFree
     | FactsCame
     | TimerDue
     | HookReturned

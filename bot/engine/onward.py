@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.engine import answers, cancel, do, form, markdown, recheck, text, trail, undo, unsure
+from bot.engine import answers, cancel, claims, do, form, markdown, recheck, text, trail, undo, unsure
 from bot.engine.back import go_back
 from bot.engine.events import Answered
 from bot.engine.session import Kept, Shown
@@ -12,11 +12,18 @@ from bot.engine.wayon import PROMPT
 
 def answered(turn: Turn, shown: Shown, event: Answered) -> None:
     """A person chose how to go on. Raises InvalidAnswer."""
+    if shown.kind == "text":
+        claims.take_over(turn, shown, event)
+        return
     accepted = answers.accept(PROMPT, event.value, options=shown.options)
     label = text.plain(shown.label)
     turn.enter("answered", markdown.tree(accepted.words), person=True, seq=shown.seq, label=label)
     turn.set(shown=None)
     match accepted.given:
+        case "wait" | "watch" as how if turn.session.rival is not None:
+            claims.wait_for(turn, watch=how == "watch")
+        case "take_over":
+            claims.ask_reason(turn)
         case "wait":
             unsure.wait_on(turn)
         case "go_on" if turn.session.unsure is not None and isinstance(turn.state, form.Do):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from agent.orders import READING
 from agent.orders.results import Problem, Result
 from bot.engine import filters, markdown, text
 from bot.engine.effects import SendOrder
@@ -13,6 +14,8 @@ from bot.engine.events import OrderFinished
 from bot.engine.refusals import Stale
 from bot.engine.session import Waiting
 from bot.engine.turn import Turn
+
+CLAIMS_MAX: Final = 300  # of one session; a batch has at most 200 targets
 
 
 def send(turn: Turn, order: dict[str, Any], *, node: str, words: text.Tree, lifetime_s: int) -> str:
@@ -25,6 +28,15 @@ def send(turn: Turn, order: dict[str, Any], *, node: str, words: text.Tree, life
 
 def wish(turn: Turn, order: dict[str, Any], *, order_id: str, node: str, says: str, lifetime_s: int) -> None:
     """Wish for the order, without a word in the transcript."""
+    session = turn.session
+    claim = _claim_of(order, node, turn.own_deployment)
+    if claim and claim not in session.claims:
+        turn.set(claims=(*session.claims, claim)[-CLAIMS_MAX:])
+    breaking = session.breaking
+    more: dict[str, str] = {}
+    if breaking is not None and breaking.claim == claim:
+        more = {"breaks": breaking.session, "because": breaking.reason}
+        turn.set(breaking=None)
     turn.want(
         SendOrder(
             id=order_id,
@@ -35,6 +47,9 @@ def wish(turn: Turn, order: dict[str, Any], *, order_id: str, node: str, says: s
             not_before_ms=turn.event.at_ms,
             expires_ms=turn.event.at_ms + lifetime_s * 1000,
             says=says,
+            title=session.title,
+            claim=claim,
+            **more,
         )
     )
     turn.audit(
@@ -45,6 +60,19 @@ def wish(turn: Turn, order: dict[str, Any], *, order_id: str, node: str, says: s
         flow=turn.frame.flow,
         state=turn.frame.state,
     )
+
+
+def _claim_of(order: dict[str, Any], node: str, own: str) -> str:
+    """What no other session may be at meanwhile, "" for nothing: a target that was there before."""
+    if order["verb"] in READING:
+        return ""
+    target = order.get("target")
+    if isinstance(target, dict) and target.get("type") == "engine":
+        return f"{node}:{target['engine_id']}"
+    deployment = target.get("deployment") if isinstance(target, dict) else order.get("deployment")
+    if isinstance(deployment, str):
+        return "" if deployment == own else deployment  # what the session made, nobody else knows yet
+    return node if order["verb"] in ("node.drain", "node.undrain") else ""
 
 
 def tell_result(

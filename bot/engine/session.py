@@ -75,7 +75,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     A batch waits under an id of its own; its orders stand in `session.batch`.
     """
 
-    kind: Literal["order", "timer", "hook", "undo", "lookup", "batch"]
+    kind: Literal["order", "timer", "hook", "undo", "lookup", "batch", "claim"]
     id: str
     says: Tree = ()
     since_ms: int = 0
@@ -138,6 +138,23 @@ class Dated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     args: dict[str, Any] = {}
     node: str = ""
     was: dict[str, Any] = {}
+
+
+class Rival(msgspec.Struct, frozen=True, kw_only=True):
+    """Another session that is at the target of the order to be sent."""
+
+    claim: str
+    session: str
+    name: str
+    title: str
+
+
+class Breaking(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim of another session that the next order takes over, and why."""
+
+    claim: str
+    session: str
+    reason: str
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,6 +263,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     unsettled: tuple[Unsettled, ...] = ()
     left: tuple[Left, ...] = ()  # to be told at the end
     dated: dict[str, tuple[Dated, ...]] = {}  # by "depth.name": what it came from, see `recheck`
+    claims: tuple[str, ...] = ()  # targets that its orders claimed, to be given back
+    rival: Rival | None = None
+    breaking: Breaking | None = None
     barred: str = ""  # why nobody can go back to what was before
     bytes: int = 0  # of all entries so far
     result: Any = None

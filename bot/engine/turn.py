@@ -107,6 +107,11 @@ class Turn:
         return scope
 
     @property
+    def own_deployment(self) -> str:
+        """The id of the deployment that this session may make."""
+        return _deployment(self.session.id)
+
+    @property
     def going(self) -> bool:
         """Whether it goes on by itself."""
         session = self.session

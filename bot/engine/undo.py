@@ -41,6 +41,7 @@ def unwind(turn: Turn, goal: Literal["cancel", "back", "ask"], *, to: int = 0, s
         stopping=False,
         batch=None,
         unsure=None,
+        rival=None,
         unwinding=Unwinding(goal=goal, down_to=down_to, to=to, says=says),
     )
     next_undo(turn)
@@ -71,6 +72,8 @@ def next_undo(turn: Turn) -> None:
         )
         return
     turn.set(unwinding=None, waiting=None)
+    if not session.undos and not session.barred:
+        ending.release_claims(turn)
     if unwinding.goal == "cancel":
         ending.finish(turn, "cancelled", markdown.tree("Cancelled."))
     elif unwinding.goal == "back":

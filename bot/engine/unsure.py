@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from bot.engine import markdown, outcome, wayon
+from bot.engine import ending, markdown, outcome, wayon
 from bot.engine.events import OrderFinished
 from bot.engine.refusals import Stale
 from bot.engine.session import Choice, Session, Unsettled
@@ -88,4 +88,7 @@ def settle(turn: Turn, event: OrderFinished) -> None:
     )
     code = result.problem.code if result.problem is not None else ""
     turn.audit("order.finished", order=one.order, verb=one.verb, outcome=result.outcome, problem=code)
+    ended = turn.session.status == "ended"
     turn.set(unsettled=tuple(other for other in turn.session.unsettled if other.order != one.order))
+    if ended:
+        ending.release_claims(turn)

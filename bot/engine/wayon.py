@@ -27,10 +27,14 @@ def offer(
     retry: str = "",
     options: tuple[Choice, ...] = (),
     default: str | None = None,
+    free: bool = False,
 ) -> None:
-    """Show what went wrong and the ways on. `retry` is that way's own label, `options` are other ways."""
+    """Show what went wrong and the ways on. `retry` is that way's own label, `options` are other ways.
+
+    `free`: nothing is under way with those options that one could run away from.
+    """
     session = turn.session
-    free = not undoing and not options  # nothing is under way that one could run away from
+    free = free or (not undoing and not options)
     can_back, can_undo = trail.can_back(session), trail.undo_target(session) is not None
     if undoing and not options:
         options = (_RETRY, _LEAVE)
@@ -56,6 +60,22 @@ def offer(
             can_undo=can_undo and free,
             can_cancel=any(option.value == "cancel" for option in options),
             no_back=trail.no_back(session) if free else "",
+        )
+    )
+
+
+def ask_words(turn: Turn, prompt: form.Text) -> None:
+    """Ask for a sentence before going on."""
+    seq, label = turn.session.seq + 1, markdown.tree(prompt.label)
+    turn.enter("asked", label, seq=seq)
+    turn.show(
+        Shown(
+            seq=seq,
+            state=turn.frame.state,
+            name=WAY_ON,
+            kind="text",
+            label=label,
+            schema=prompts.schema_of(prompt, ()),
         )
     )
 

@@ -7,6 +7,8 @@
 | call_hook | the plugin's worker | hooks only compute; the answer's commit has its id | that commit |
 | set_timer | - | the commit of TimerDue has its id | that commit |
 | audit | audit.append | an id stands in the audit once | settle |
+| await_target | a look every 2 s | it only reads; the answer's commit has its id | that commit |
+| release_targets | claims.release | only what is the session's still is given back | settle |
 | notify | an entry in the log, for now | a second line | settle |
 
 An exception that is not Gone is our fault (or a plugin's): where a session waits it is told with a sentence.
@@ -23,11 +25,31 @@ import structlog
 from agent.orders import READING
 from agent.orders.results import Outcome, Problem, Result
 from bot.engine import unsure
-from bot.engine.effects import AnyEffect, AskFacts, Audit, CallHook, Notify, SendOrder, SetTimer
-from bot.engine.events import FactsCame, HookReturned, OrderFinished, TimerDue
+from bot.engine.effects import (
+    AnyEffect,
+    AskFacts,
+    Audit,
+    AwaitTarget,
+    CallHook,
+    Notify,
+    ReleaseTargets,
+    SendOrder,
+    SetTimer,
+)
+from bot.engine.events import (
+    AnyEvent,
+    FactsCame,
+    HookReturned,
+    OrderFinished,
+    Taken,
+    TakenOver,
+    TargetFree,
+    TimerDue,
+)
 from bot.engine.refusals import Gone
 from bot.plugins.hooks import HookFailed
 from bot.runtime import limits
+from bot.runtime.claims import Claims
 from bot.runtime.ports import AuditLog, Clock, Fleet, FlowBook
 from bot.runtime.turns import Turns
 
@@ -46,9 +68,11 @@ Done = Literal["settle", "committed"]
 class Carrying:
     """The hands of the runtime."""
 
-    def __init__(self, turns: Turns, fleet: Fleet, flows: FlowBook, audit: AuditLog, now_ms: Clock) -> None:
+    def __init__(
+        self, turns: Turns, fleet: Fleet, flows: FlowBook, audit: AuditLog, claims: Claims, now_ms: Clock
+    ) -> None:
         self._turns, self._fleet, self._flows, self._audit = turns, fleet, flows, audit
-        self._now_ms = now_ms
+        self._claims, self._now_ms = claims, now_ms
 
     async def carry_out(self, effect: AnyEffect, attempt: int) -> Done | Later:
         """Carry it out. "settle": to be settled by the caller. Raises Gone and OSError: later."""
@@ -61,6 +85,10 @@ class Carrying:
                 return await self._tell(effect, await self._hook(effect))
             case SetTimer():
                 return await self._tell(effect, TimerDue(at_ms=self._now_ms(), timer_id=effect.id))
+            case AwaitTarget():
+                return await self._await_target(effect)
+            case ReleaseTargets():
+                await self._claims.release(effect.session, effect.claims)
             case Audit():
                 await self._audit.append(
                     id=effect.id,
@@ -76,7 +104,7 @@ class Carrying:
                 log.error("effect.unknown", effect=effect.id, kind=type(effect).__name__)
         return "settle"
 
-    async def _tell(self, effect: AnyEffect, event: FactsCame | HookReturned | TimerDue) -> Done:
+    async def _tell(self, effect: AnyEffect, event: AnyEvent) -> Done:
         taken = await self._turns.system_said(effect.session, event, settled=(effect.id,))
         return "committed" if taken else "settle"
 
@@ -84,6 +112,8 @@ class Carrying:
         now_ms = self._now_ms()
         if now_ms >= order.expires_ms:
             return await self._overdue(order, now_ms)
+        if order.claim and (taken := await self._claim(order, attempt)) is not None:
+            return await self._tell(order, taken)
         try:
             await self._fleet.send(order)
         except Gone as gone:
@@ -92,6 +122,45 @@ class Carrying:
             return Later(min(order.expires_ms, now_ms + min(wait_ms, limits.BACKOFF_TO_MS)))
         wait_ms = min(limits.RESEND_TO_MS, limits.RESEND_FROM_MS * 2 ** min(attempt - 1, 10))
         return Later(min(order.expires_ms, now_ms + wait_ms))
+
+    async def _claim(self, order: SendOrder, attempt: int) -> Taken | None:
+        """Claim its target before it is handed over; an order that is with its node only renews."""
+        if attempt > 1:
+            sent = await self._fleet.order(order.id)
+            if sent is not None and sent.handed_ms:
+                await self._claims.renew(order)
+                return None
+        other = await self._claims.take(order)
+        if other is not None:
+            return Taken(
+                at_ms=self._now_ms(),
+                order_id=order.id,
+                claim=order.claim,
+                session=other.session,
+                name=other.name,
+                title=other.title,
+                says=other.says,
+                since_ms=other.since_ms,
+            )
+        if order.breaks:
+            over = TakenOver(
+                at_ms=self._now_ms(),
+                order_id=order.id,
+                claim=order.claim,
+                name=await self._claims.name_of(order.actor),
+                reason=order.because,
+            )
+            log.info("claim.taken_over", claim=order.claim, session=order.session, of=order.breaks)
+            await self._turns.system_said(order.breaks, over, settled=())
+        return None
+
+    async def _await_target(self, wait: AwaitTarget) -> Done | Later:
+        session = await self._turns.load(wait.session)
+        if session.waiting is None or session.waiting.id != wait.id:
+            return "settle"
+        if not await self._claims.is_free(wait.claim, wait.session):
+            return Later(self._now_ms() + limits.CLAIM_LOOK_MS)
+        return await self._tell(wait, TargetFree(at_ms=self._now_ms(), wait_id=wait.id))
 
     async def _overdue(self, order: SendOrder, now_ms: int) -> Done | Later:
         """Its time is over. Never sent, or only reading: it failed. Else its node knows, and is asked on."""

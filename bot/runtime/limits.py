@@ -15,6 +15,7 @@ LEASE_MS = 8_000  # how long an effect waits for a process that died with it
 RENEW_S = 2.5  # a living process says so: three chances before the lease ends
 CARRY_S = 60.0  # one carrying out: everything below has shorter limits of its own
 AT_ONCE = {"send_order": 64, "ask_facts": 64, "call_hook": 8, "audit": 256, "notify": 32, "set_timer": 128}
+AT_ONCE |= {"await_target": 64, "release_targets": 64}
 ROOM = 400  # leased at once by one process
 IDLE_S = 30.0  # looks at the store at least so often
 BACKOFF_FROM_MS, BACKOFF_TO_MS = 250, 30_000  # of an effect that the world keeps from being carried out
@@ -22,6 +23,7 @@ PARK_AFTER = 8  # tries of an effect that fails by our own fault: about half a m
 PARKED_MS = 600_000  # a parked effect is tried again so often: a new release may know better
 
 RESEND_FROM_MS, RESEND_TO_MS = 15_000, 300_000  # an order that is with its node: asked about, not pushed
+CLAIM_LOOK_MS = 2_000  # how often whoever waits for a target looks whether it is free
 OVERDUE_MS = 60_000  # after an order's time: a node that began in time may still say how it ended
 HOOK_CHECK_S = 2.0  # a person waits while a plugin looks at the answer
 

@@ -85,6 +85,12 @@ class AuditLog(Protocol):
         """On the disk when this returns. Raises OSError."""
 
 
+class Names(Protocol):
+    """What people call a person. Who is not known any more is "Somebody". Raises Gone."""
+
+    async def __call__(self, person: str, /) -> str: ...
+
+
 class Clock(Protocol):
     """Unix milliseconds."""
 

@@ -31,7 +31,8 @@ from bot.engine.refusals import IdReused, InvalidAnswer, NoSuchSession
 from bot.engine.session import Entry, Session
 from bot.runtime import limits, preparing, records
 from bot.runtime.carrying import Carrying
-from bot.runtime.ports import AuditLog, Clock, Fleet, FlowBook, Person, Sealer
+from bot.runtime.claims import Claims
+from bot.runtime.ports import AuditLog, Clock, Fleet, FlowBook, Names, Person, Sealer
 from bot.runtime.refusals import BadId, NotYours, TooManyOpen
 from bot.runtime.turns import Turns, View
 from bot.runtime.watching import Update, updates, wait_for_entries
@@ -67,6 +68,10 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     next: str = ""
 
 
+async def _somebody(person: str, /) -> str:
+    return "Somebody"
+
+
 class Runtime:
     """Drives sessions. `body_key` (32 bytes, never in the store) keys the fingerprints of answers.
 
@@ -83,11 +88,14 @@ class Runtime:
         audit: AuditLog,
         body_key: bytes,
         now_ms: Clock,
+        names: Names = _somebody,
     ) -> None:
         self._store, self._fleet, self._sealer, self._flows = store, fleet, sealer, flows
         self._body_key, self._now_ms = body_key, now_ms
         self._turns = Turns(store, flows, now_ms)
-        self._workers = Workers(store, Carrying(self._turns, fleet, flows, audit, now_ms), now_ms)
+        self._workers = Workers(
+            store, Carrying(self._turns, fleet, flows, audit, Claims(store, names, now_ms), now_ms), now_ms
+        )
         self._order_sessions: OrderedDict[str, str] = OrderedDict()
 
     async def start(self) -> None:

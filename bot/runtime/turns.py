@@ -19,7 +19,18 @@ import structlog
 
 from bot.engine import unsure, wayon
 from bot.engine.advance import advance, open_session
-from bot.engine.events import AnyEvent, Event, FactsCame, HookReturned, Opened, OrderFinished, TimerDue
+from bot.engine.events import (
+    AnyEvent,
+    Event,
+    FactsCame,
+    HookReturned,
+    Opened,
+    OrderFinished,
+    Taken,
+    TakenOver,
+    TargetFree,
+    TimerDue,
+)
 from bot.engine.ids import derived
 from bot.engine.refusals import IdReused, NoSuchFlow, NoSuchSession, Refused, Stale
 from bot.engine.session import Session
@@ -320,6 +331,12 @@ def commit_id_of(event: AnyEvent) -> str:
     match event:
         case OrderFinished():
             return derived("c", "order", event.order_id, event.result.outcome)
+        case Taken():
+            return derived("c", "taken", event.order_id)
+        case TakenOver():
+            return derived("c", "taken-over", event.order_id)
+        case TargetFree():
+            return derived("c", "free", event.wait_id)
         case FactsCame():
             return derived("c", "facts", event.lookup_id)
         case TimerDue():

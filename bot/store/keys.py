@@ -38,6 +38,7 @@ class Kind(StrEnum):
     NODE = "node"
     DEPLOYMENT = "deployment"
     NAME = "name"  # a deployment's name on its node, taken once
+    CLAIM = "claim"  # which session is at a target
     FLOW = "flow"
     ORDER = "order"
     BLOB = "blob"
@@ -47,7 +48,7 @@ class Kind(StrEnum):
     SETTING = "setting"
 
 
-SPREAD = frozenset({Kind.ORDER, Kind.SIGN_IN, Kind.BLOB, Kind.UPLOAD, Kind.ANSWER})
+SPREAD = frozenset({Kind.CLAIM, Kind.ORDER, Kind.SIGN_IN, Kind.BLOB, Kind.UPLOAD, Kind.ANSWER})
 
 
 def checked(name: str) -> str:

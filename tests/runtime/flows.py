@@ -111,3 +111,18 @@ class Spread(Chatflow):
     more = Ask(Text("What now?"))
     done = End("On {{ pulling.done | count }}.")
     left = End("Left.", outcome="unchanged")
+
+
+class Halt(Chatflow):
+    """Stops something that was there before."""
+
+    title = "Halt"
+    risk = "disturbs"
+    sure = Ask(Confirm("Stop it?"), then={"yes": "stopping", "no": "left"})
+    stopping = Do(
+        orders.StopTarget(target={"type": "part", "deployment": "d-0000000000000000"}),
+        says="Stopping it",
+    )
+    more = Ask(Text("What now?"))
+    done = End("Stopped.")
+    left = End("Left.", outcome="unchanged")
