@@ -72,6 +72,7 @@ def place(problem: Problem, nodes: dict[str, Node], lines: dict[str, int]) -> in
         return 0
     there = [one for one in scalars(node)] if problem.state else _outside_states(node)
     quoted = ["".join(found) for found in _QUOTED.findall(problem.says)]
+    quoted += [one[2:-2].strip() for one in quoted if one.startswith("{{") and one.endswith("}}")]
     for words_ in quoted:
         for scalar in there:
             if scalar.text == words_:

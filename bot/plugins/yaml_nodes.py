@@ -233,7 +233,9 @@ def _no_controls(text: str) -> None:
 
 def _told(e: yaml.YAMLError, text: str) -> Wrong:
     """What libyaml says, for people who don't write YAML every day."""
-    mark = getattr(e, "problem_mark", None) or getattr(e, "context_mark", None)
+    opened, mark = getattr(e, "context_mark", None), getattr(e, "problem_mark", None)
+    if mark is None or (opened and _OPENED.search(str(getattr(e, "context", "")))):
+        mark = opened  # where it was opened says more than where it was missed
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     problem = str(getattr(e, "problem", "") or e)
     lines = text.split("\n")
@@ -253,6 +255,7 @@ def _told(e: yaml.YAMLError, text: str) -> Wrong:
     return Wrong(line, f"It is not YAML: {problem}.", column)
 
 
+_OPENED: Final = re.compile("flow (sequence|mapping)|quoted scalar")
 _SAYS: Final = {
     "quoted scalar found unknown escape": r"A backslash in double quotes begins a code: write \\ or use '…'.",
     "quoted scalar": "A quote is opened here and not closed.",
