@@ -6,6 +6,7 @@ they are known. Rule 2: the canonical bytes are the only ones; others that mean 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -149,6 +150,11 @@ def calls_of(flow: form.Flow) -> set[str]:
     return {state.flow for state in flow.states.values() if isinstance(state, form.Call)}
 
 
+@functools.cache
+def _fields(kind: type[form.Base]) -> tuple[Any, ...]:
+    return msgspec.structs.fields(kind)  # works out annotations anew each time it is asked
+
+
 def _canonical(flow: form.Flow) -> form.Flow:
     """The flow as its bytes give it back, with every value that equals its default left out of them."""
     parsed: form.Flow = _plain(msgspec.json.decode(msgspec.json.encode(flow), type=form.Flow))
@@ -159,7 +165,7 @@ def _plain(value: Any) -> Any:
     """msgspec leaves out a default only when it is the very same object: put those in."""
     if isinstance(value, form.Base):
         given = {}
-        for field in msgspec.structs.fields(value):
+        for field in _fields(type(value)):
             own = _plain(getattr(value, field.name))
             same = type(own) is type(field.default) and own == field.default
             given[field.name] = field.default if same else own

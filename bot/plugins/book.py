@@ -12,20 +12,21 @@ current.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
 import structlog
 
-from bot.engine import checks, compile, form
+from bot.engine import compile, form
 from bot.engine.ready import Ready
 from bot.engine.refusals import Gone, NoSuchFlow
-from bot.plugins import builtin, files, limits, process
-from bot.plugins.frames import Fault
+from bot.plugins import builtin, limits
 from bot.plugins.hooks import HookFailed, Hooks
+from bot.plugins.packages import Packages
+from bot.plugins.shelf import Held, Loaded, Shelf, Trouble, trouble
 
 log = structlog.get_logger("plugins")
 
@@ -38,36 +39,6 @@ class KeptFlows(Protocol):
 
     async def kept(self, version: str) -> bytes | None:
         """The bytes of a version, as they were kept."""
-
-
-class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a file, or one flow of it, is not there. For the author and the owner."""
-
-    file: str
-    line: int = 0
-    flow: str = ""
-    says: str
-    at_ms: int
-
-    @property
-    def sentence(self) -> str:
-        """With the place in front."""
-        return f"{self.file}:{self.line}: {self.says}" if self.line else f"{self.file}: {self.says}"
-
-
-class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A file whose flows came in; for the audit and the log."""
-
-    file: str
-    sha256: str
-    flows: tuple[str, ...]
-
-
-class _Held(msgspec.Struct, frozen=True, kw_only=True):
-    """The last good reading of one source."""
-
-    source: files.Source
-    flows: tuple[form.Flow, ...]
 
 
 class FlowBook:
@@ -83,16 +54,14 @@ class FlowBook:
         kept: Path,
         folders: Sequence[Path] = (),
         package: str = "bot.chatflows",
+        packages: Packages | None = None,
         on_loaded: Callable[[Loaded], None] | None = None,
     ) -> None:
         self.hooks = Hooks(kept)
-        self._store, self._folders, self._package = store, tuple(folders), package
-        self._on_loaded = on_loaded
-        self._built_in: list[_Held] = []
+        self._store, self._package = store, package
+        self._shelf = Shelf(folders, kept=kept, hooks=self.hooks, packages=packages, on_loaded=on_loaded)
+        self._built_in: list[Held] = []
         self._built_in_troubles: list[Trouble] = []
-        self._marks: dict[Path, files.Mark] = {}
-        self._held: dict[Path, _Held] = {}
-        self._file_troubles: dict[Path, list[Trouble]] = {}
         self._name_troubles: list[Trouble] = []
         self._ready: dict[str, Ready] = {}
         self._current: dict[str, str] = {}
@@ -100,7 +69,6 @@ class FlowBook:
             False  # something was loaded or is gone, and the flows are not what they should be
         )
         self._looked = asyncio.Event()
-        self._at_once = asyncio.Semaphore(limits.LOADS_AT_ONCE)
         self._turn = asyncio.Lock()
         self._polling: asyncio.Task[None] | None = None
 
@@ -112,10 +80,10 @@ class FlowBook:
         if self._package:
             for one in await asyncio.to_thread(builtin.built_in, self._package):
                 if one.says:
-                    self._built_in_troubles.append(_trouble(one.source.name, one.says))
+                    self._built_in_troubles.append(trouble(one.source.name, one.says))
                     log.error("flow.built_in_bad", file=one.source.name, says=one.says)
                 else:
-                    self._built_in.append(_Held(source=one.source, flows=one.flows))
+                    self._built_in.append(Held(source=one.source, flows=one.flows))
         await self._publish()
         if not watch:
             await self.reload()
@@ -125,7 +93,7 @@ class FlowBook:
             async with asyncio.timeout(limits.START_S):
                 await self._looked.wait()
         except TimeoutError:
-            log.info("flow.still_loading", files=[files.name_of(path) for path in self._marks])
+            log.info("flow.still_loading", files=self._shelf.waiting)
 
     async def close(self) -> None:
         """End the workers and the watching."""
@@ -136,29 +104,18 @@ class FlowBook:
 
     async def reload(self) -> bool:
         """Load what changed on the disk; whether anything did. Raises Gone when the store keeps nothing."""
+        changed = False
         async with self._turn:
-            marks = await asyncio.to_thread(files.marks, self._folders)
-            changed = [path for path, mark in marks.items() if self._marks.get(path) != mark]
-            for path in [path for path in self._marks if path not in marks]:
-                self._forget(path)
-                self._unpublished = True
-            self._marks = {path: self._marks.get(path, ()) for path in marks}
-            if not changed and not self._unpublished:
-                return False
-            self._unpublished = True
-            loads = [asyncio.create_task(self._load(path, marks[path])) for path in changed]
-            try:
-                for load in asyncio.as_completed(loads):  # the quick ones need not wait for the slow one
-                    await load
+            async with contextlib.aclosing(self._shelf.look()) as looks:
+                async for _ in looks:
+                    self._unpublished = True
                     await self._publish()
-                if not loads:
-                    await self._publish()
-            finally:
-                for task in loads:
-                    task.cancel()
-                await asyncio.gather(*loads, return_exceptions=True)
-            self._unpublished = False
-            return True
+                    self._unpublished = False
+                    changed = True
+            if self._unpublished:
+                await self._publish()
+                self._unpublished, changed = False, True
+            return changed
 
     def by_version(self, version: str) -> Ready:
         """That very version. Raises NoSuchFlow; `bring` gets it from the store first."""
@@ -194,8 +151,7 @@ class FlowBook:
 
     def troubles(self) -> list[Trouble]:
         """What is wrong with the files, in their order."""
-        of_files = [trouble for path in self._marks for trouble in self._file_troubles.get(path, [])]
-        return [*self._built_in_troubles, *of_files, *self._name_troubles]
+        return [*self._built_in_troubles, *self._shelf.troubles(), *self._name_troubles]
 
     async def call_hook(self, version: str, hook: str, names: Mapping[str, Any]) -> Any:
         """What the function of that version's file returns for the names. Raises HookFailed, Gone."""
@@ -208,75 +164,35 @@ class FlowBook:
 
     async def _poll(self) -> None:
         while True:
+            pause = limits.POLL_S
+            began = time.monotonic()
             try:
-                await self.reload()
+                if not await self.reload():  # many files take their time: look less often
+                    pause = min(max(pause, 20 * (time.monotonic() - began)), limits.POLL_MOST_S)
             except Gone as gone:
                 log.info("flow.not_published", why=gone.sentence)
             except Exception:  # one odd file must not end the watching
                 log.exception("flow.reload_failed")
             self._looked.set()
-            await asyncio.sleep(limits.POLL_S)
-
-    def _forget(self, path: Path) -> None:
-        self._held.pop(path, None)
-        self._file_troubles.pop(path, None)
-
-    async def _load(self, path: Path, mark: files.Mark) -> None:
-        async with self._at_once:
-            await self._read_and_compile(path)
-        self._marks[path] = mark
-
-    async def _read_and_compile(self, path: Path) -> None:
-        name = files.name_of(path)
-        try:
-            source = await asyncio.to_thread(files.read, path)
-        except files.Unfit as unfit:  # not even the last good flows: somebody else may have had a hand in it
-            self._forget(path)
-            self._note(path, [_trouble(name, str(unfit))])
-            return
-        answer = await process.compiled(source.name, source.text, source.sha256)
-        if isinstance(answer, Fault):
-            stays = " The version before stays in use." if path in self._held else ""
-            self._note(path, [_trouble(name, answer.says + stays, line=answer.line)])
-            return
-        flows, troubles = [], []
-        for raw in answer.flows:
-            try:
-                flows.append(_accepted(raw, source))
-            except compile.FlowRefused as refused:
-                troubles.append(_trouble(name, builtin.told(refused), flow=refused.flow))
-        if any(flow.hooks for flow in flows):
-            await self.hooks.keep(source.sha256, source.text)
-        self._held[path] = _Held(source=source, flows=tuple(flows))
-        self._note(path, troubles)
-        log.info("plugin.loaded", file=name, sha256=source.sha256, flows=[flow.name for flow in flows])
-        if self._on_loaded:
-            loaded = Loaded(file=name, sha256=source.sha256, flows=tuple(flow.name for flow in flows))
-            self._on_loaded(loaded)
-
-    def _note(self, path: Path, troubles: list[Trouble]) -> None:
-        self._file_troubles[path] = troubles
-        for trouble in troubles:
-            log.warning("plugin.not_loaded", file=trouble.file, line=trouble.line, says=trouble.says)
+            await asyncio.sleep(pause)
 
     async def _publish(self) -> None:
         """Choose whose names count, pin, keep, and only then switch."""
-        plugins = [self._held[path] for path in self._marks if path in self._held]
         chosen: dict[str, form.Flow] = {}
         owner: dict[str, str] = {}
         troubles: list[Trouble] = []
-        for held in [*self._built_in, *plugins]:
+        for held in [*self._built_in, *self._shelf.held]:
             for flow in held.flows:
                 if flow.name in owner:
                     says = f"{owner[flow.name]} has a chatflow {flow.name!r} already; choose another name."
-                    troubles.append(_trouble(held.source.name, says, flow=flow.name))
+                    troubles.append(trouble(held.source.name, says, flow=flow.name))
                     continue
                 chosen[flow.name], owner[flow.name] = flow, held.source.name
         for held in self._built_in:
             if any(flow.hooks for flow in held.flows):
                 await self.hooks.keep(held.source.sha256, held.source.text)
         pinned, refused = pinned_all(chosen)
-        troubles += [_trouble(flow.source, says, flow=flow.name) for flow, says in refused]
+        troubles += [trouble(flow.source, says, flow=flow.name) for flow, says in refused]
         current: dict[str, str] = {}
         for flow in pinned:
             version = compile.version_of(flow)
@@ -286,9 +202,10 @@ class FlowBook:
                 await self._store.keep(version, compile.encode(flow))
                 self._ready[version] = ready
             current[flow.name] = ready.version
-        for trouble in troubles:
-            if trouble.says not in {known.says for known in self._name_troubles}:
-                log.warning("plugin.not_loaded", file=trouble.file, flow=trouble.flow, says=trouble.says)
+        known = {one.says for one in self._name_troubles}
+        for one in troubles:
+            if one.says not in known:
+                log.warning("plugin.not_loaded", file=one.file, flow=one.flow, says=one.says)
         self._current, self._name_troubles = current, troubles
 
 
@@ -322,23 +239,3 @@ def pinned_all(flows: Mapping[str, form.Flow]) -> tuple[list[form.Flow], list[tu
 
 def _pinned(flow: form.Flow) -> list[str]:
     return [state.version for state in flow.states.values() if isinstance(state, form.Call) and state.version]
-
-
-def _accepted(raw: str, source: files.Source) -> form.Flow:
-    """What a worker says is a flow, looked at as if somebody else had said it. Raises FlowRefused."""
-    if len(raw) > limits.FLOW_BYTES:
-        raise _refused(source, f"It is larger than {limits.FLOW_BYTES // 1024} KiB when compiled.")
-    flow = compile.decode(raw.encode())
-    if flow.source != source.name or flow.hooks not in ("", source.sha256):
-        raise _refused(source, "It does not say truly which file it comes from.")
-    if _pinned(flow):
-        raise _refused(source, "It names versions of flows that it calls; those are fixed here.")
-    return flow
-
-
-def _refused(source: files.Source, says: str) -> compile.FlowRefused:
-    return compile.FlowRefused(source.name, [checks.Problem("", "plugin", says)], source.name)
-
-
-def _trouble(file: str, says: str, *, line: int = 0, flow: str = "") -> Trouble:
-    return Trouble(file=file, line=line, flow=flow, says=says, at_ms=time.time_ns() // 1_000_000)

@@ -15,11 +15,12 @@ HEAD = 4
 
 
 class Load(msgspec.Struct, frozen=True, tag="load", tag_field="do", forbid_unknown_fields=True):
-    """Import this file and return its compiled flows. `sha256` is of `text`."""
+    """Import this file and return its compiled flows. `sha256` is of `text`; `messages`: long texts."""
 
     file: str
     sha256: str
     text: str
+    messages: dict[str, str] = {}
 
 
 class Serve(msgspec.Struct, frozen=True, tag="serve", tag_field="do", forbid_unknown_fields=True):
@@ -56,10 +57,11 @@ class Returned(msgspec.Struct, frozen=True, tag="returned", tag_field="it", forb
 
 
 class Fault(msgspec.Struct, frozen=True, tag="fault", tag_field="it", forbid_unknown_fields=True):
-    """What went wrong in the plugin, in which of its lines (0: unknown)."""
+    """What went wrong in the plugin, in which of its lines (0: unknown). `more`: lines and sentences."""
 
     says: str
     line: int = 0
+    more: tuple[tuple[int, str], ...] = ()
 
 
 Answer = Compiled | Serving | Returned | Fault

@@ -128,11 +128,13 @@ class Worker:
         return f"Its process ended by itself (exit code {code})."
 
 
-async def compiled(file: str, text: str, sha256: str) -> frames.Compiled | frames.Fault:
+async def compiled(
+    file: str, text: str, sha256: str, messages: dict[str, str] | None = None
+) -> frames.Compiled | frames.Fault:
     """Import a file in a worker of its own. Never raises for what the file does."""
     worker = await Worker.start(file)
     try:
-        answer = await worker.ask(frames.Load(file, sha256, text), within_s=limits.LOAD_S)
+        answer = await worker.ask(frames.Load(file, sha256, text, messages or {}), within_s=limits.LOAD_S)
     except WorkerLost as lost:
         return frames.Fault(str(lost))
     finally:

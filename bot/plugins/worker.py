@@ -20,7 +20,7 @@ from functools import partial
 from types import ModuleType
 from typing import BinaryIO, TypeVar
 
-from bot.engine import compile, form
+from bot.engine import compile, form, messages
 from bot.engine.vocabulary import Chatflow
 from bot.plugins import builtin, frames, limits
 
@@ -47,6 +47,7 @@ def main() -> None:
                 return
             case frames.Serve():
                 file = asked.file
+                messages.give(None)
                 imported = _guarded(file, partial(_imported, asked.file, asked.text))
                 if isinstance(imported, frames.Fault):
                     _answer(answers, imported)
@@ -94,7 +95,7 @@ def _guarded(file: str, do: Callable[[], T]) -> T | frames.Fault:
     try:
         return do()
     except compile.FlowRefused as refused:
-        return frames.Fault(builtin.told(refused), next((p.line for p in refused.problems if p.line), 0))
+        return _mistakes(refused)
     except SyntaxError as e:
         where = e.lineno or 0 if e.filename == file else _line(e, file)
         return frames.Fault(f"It is not Python: {e.msg}.", where)
@@ -105,7 +106,21 @@ def _guarded(file: str, do: Callable[[], T]) -> T | frames.Fault:
         return frames.Fault(f"{_short(e)}.", _line(e, file))
 
 
+def _mistakes(refused: compile.FlowRefused) -> frames.Fault:
+    told = [
+        (
+            p.line,
+            f"Chatflow {refused.flow!r}, state {p.state!r}: {p.says}"
+            if p.state
+            else f"Chatflow {refused.flow!r}: {p.says}",
+        )
+        for p in refused.problems
+    ]
+    return frames.Fault(told[0][1], told[0][0], tuple(told[1 : limits.TROUBLES_PER_FILE + 1]))
+
+
 def _load(load: frames.Load) -> frames.Compiled:
+    messages.give(load.messages)
     module = _imported(load.file, load.text)
     found = [
         value

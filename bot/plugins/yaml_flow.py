@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -34,12 +35,15 @@ class YamlFlow(msgspec.Struct, frozen=True):
         return place(problem, self.nodes, self.lines)
 
 
-def read(text: str, *, source: str, name: str = "") -> YamlFlow:
-    """The chatflow of a YAML text; `name` is for one that says none itself. Raises YamlRefused."""
+def read(text: str, *, source: str, name: str = "", messages: Mapping[str, str] | None = None) -> YamlFlow:
+    """The chatflow of a YAML text; `name` is for one that says none itself, `messages` are its long texts.
+
+    Raises YamlRefused.
+    """
     root = parse(text)
     if not isinstance(root, Map):
         raise refused(root, "A chatflow is a map: it begins with `title: …` and has `states:`.")
-    reading = Reading()
+    reading = Reading(messages or {})
     known = words.flow_words()
     about = Map(
         {key: item for key, item in root.items.items() if key != "states"}, root.keys, root.line, root.column

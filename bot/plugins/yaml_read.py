@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bot.engine import facts, form, orders, vocabulary
+from bot.engine import facts, form, messages, orders, vocabulary
 from bot.plugins import yaml_words as words
 from bot.plugins.yaml_nodes import Many, Map, Node, Scalar, Wrong, is_null, plain
 from bot.plugins.yaml_words import Thing, Word
@@ -25,8 +25,9 @@ _WORDY_BOOLS: Final = frozenset({"yes", "no", "on", "off", "y", "n"})
 class Reading:
     """Reads one file's nodes. `wrongs` are the mistakes found."""
 
-    def __init__(self) -> None:
+    def __init__(self, messages: Mapping[str, str] | None = None) -> None:
         self.wrongs: list[Wrong] = []
+        self._messages = messages or {}
 
     def wrong(self, node: Node, says: str) -> Any:
         """Note a mistake."""
@@ -151,6 +152,8 @@ class Reading:
             return self.prompt(node, where)
         if form.OrderForm in kinds:
             return self._order(node, where)
+        if str in kinds and list(node.items) == [words.MESSAGE_KEY]:
+            return self._message(node.items[words.MESSAGE_KEY])
         maps = [kind for kind in kinds if typing.get_origin(kind) in (dict, collections.abc.Mapping)]
         if maps:
             inner = typing.get_args(maps[0])[1]
@@ -219,6 +222,12 @@ class Reading:
             else ""
         )
         return self.wrong(node, f"{_upper(where)} needs {_wanted(kinds)}, not {_shown(node)}{hint}.")
+
+    def _message(self, node: Node) -> Any:
+        try:
+            return messages.found(str(plain(node)), self._messages)
+        except LookupError as e:
+            return self.wrong(node, str(e.args[0]))
 
     def _facts(self, node: Map) -> Any:
         name = node.items[words.FACTS_KEY]

@@ -21,6 +21,7 @@ import msgspec
 from bot.engine import form, orders, vocabulary
 
 ONLY_PYTHON: Final = frozenset({"check", "by", "targets"})  # of states: they need functions
+MESSAGE_KEY: Final = "message"  # {message: intro.md}: a long text, from the folder `messages`
 FACTS_KEY: Final = "facts"  # {facts: containers, state: running}
 
 

@@ -264,7 +264,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "a prompt without ask": ("slow: {say: That took long.}", "slow: {text: Why?}", "write `ask: {text: …}`"),
     "an unknown prompt": ("pick: Which", "pik: Which", "Did you mean `pick`?"),
     "an unknown key of a prompt": ("min_length: 0", "minlength: 0", "Did you mean `min_length`?"),
-    "a key of the prompt beside it": (
+    "a key of the prompt beside it": (  # fmt: skip
         ', help: "It stands in the log.", min_length: 0, default: 1.10}', "}\n    help: x", "write it inside `ask`"
     ),
     "a wrong type": ("min_length: 0", "min_length: short", "needs a whole number, not 'short'"),
