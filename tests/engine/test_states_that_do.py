@@ -71,8 +71,9 @@ TAKES_BACK = {"image.pull": "image.remove", "container.stop": "container.start"}
 class Doing(RuleBasedStateMachine):
     """One session and its world."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(far=st.integers(0, 22))
+    def begin(self, far: int) -> None:
+        """A new session, led on so many steps by a willing person and healthy nodes."""
         self.at = 1
         self.session: Session
         self.sent: dict[str, SendOrder] = {}
@@ -83,6 +84,11 @@ class Doing(RuleBasedStateMachine):
         self.kept: set[tuple[str, str]] = set()  # ... before a point of no return
         self.doubtful = False  # somebody went on without knowing, or left something
         self._took(open_session(BOOK, "much", "s-1", PERSON, Opened(at_ms=1, by=PERSON, node=NODE)), None)
+        for _ in range(far):
+            if self.pending:
+                self._ends(min(self.pending), "done")
+            elif self.session.shown is not None:
+                self.goes_on()
 
     def _took(self, step: Step, before: Session | None) -> None:
         check_always(step, before)
@@ -151,6 +157,9 @@ class Doing(RuleBasedStateMachine):
         """A node says how an order ended, in any order, also after the end."""
         order = data.draw(st.sampled_from(sorted(self.pending)))
         assume(outcome != "unknown" or self._open())
+        self._ends(order, outcome)
+
+    def _ends(self, order: str, outcome: str) -> None:
         event = OrderFinished(at_ms=self.at, order_id=order, result=result(order, outcome))
         if not self._happens(event):
             assert outcome == "unknown", "a result that is under way is always taken"
