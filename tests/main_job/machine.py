@@ -120,12 +120,12 @@ class Machine:
 
     def until_back(self, name: str) -> None:
         """Wait until the supervisor has started it again."""
-        assert wait_until(lambda: self._lives(name), 20), self.all_logs()
+        assert wait_until(lambda: self._lives(name), 60), self.all_logs()
 
     def _lives(self, name: str) -> bool:
         try:
             return self.process(name).lives()
-        except (AssertionError, OSError):
+        except (AssertionError, OSError, ValueError):  # ValueError: its pid file is being written
             return False
 
     def cli(self, *words: str, within_s: float = 120, stdin: str = "") -> subprocess.CompletedProcess[str]:
