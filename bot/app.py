@@ -34,6 +34,7 @@ from bot.ops.metrics import Metrics, Read
 from bot.people import NoSuchPerson, People
 from bot.plugins.book import FlowBook, Loaded
 from bot.plugins.meaning import Meaning, load_model
+from bot.plugins.packages import Packages
 from bot.runtime import KeptFlows, Runtime
 from bot.settings import Settings
 from bot.store import Store, StoreError, StoreGone
@@ -225,6 +226,7 @@ async def _made(settings: Settings, port: int, installation: Installation, stack
         KeptFlows(store),
         kept=settings.data / "flows",
         folders=settings.plugin_folders,
+        packages=Packages() if settings.plugins else None,
         on_loaded=_Auditor(audit).plugin_loaded,
     )
     await book.open()

@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     blob_upload_bytes: Annotated[int, Meta(ge=1)] = 8 * 1024**3  # one upload
     reserve_bytes: Bytes = 256 * 1024**2  # uploads are refused when the disk would have less free than this
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    plugins: bool = True  # load DIR/chatflows.d
+    plugins: bool = True  # load DIR/chatflows.d, and chatflows of installed packages
     language_model: str = ""  # "package.module:factory" of one that helps to read what is typed
     plugin_folder: str = ""  # one more folder of chatflows; `make run` names the clone's chatflows.d
 

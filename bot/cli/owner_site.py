@@ -124,7 +124,7 @@ def add_owner_calls(app: web.Application, bot: Bot) -> None:
             {"name": f.name, "title": f.title, "risk": f.risk, "source": f.source}
             for f in (ready.flow for ready in bot.book.flows())
         ]
-        faults = [{"file": t.file, "line": t.line, "says": t.says} for t in bot.book.troubles()]
+        faults = [msgspec.to_builtins(trouble) for trouble in bot.book.troubles()]
         return _json({"items": flows, "faults": faults})
 
     async def show_flow(request: web.Request) -> web.Response:

@@ -1,6 +1,7 @@
 """The pure chatflow engine, and the words that authors of chatflows use."""
 
 from bot.engine import facts, orders
+from bot.engine.messages import message
 from bot.engine.vocabulary import (
     Ask,
     Call,
@@ -42,5 +43,6 @@ __all__ = [
     "Wait",
     "YesNo",
     "facts",
+    "message",
     "orders",
 ]
