@@ -73,9 +73,8 @@ def list_flows(ctx: click.Context, as_json: bool) -> None:
     rows = [(f["name"], f["title"], f["risk"], f["source"]) for f in seen["items"]]
     print_rows(("name", "title", "risk", "from"), rows, empty="There is no chatflow.")
     for fault in seen["faults"]:
-        say_error(
-            f"{fault['file']}: {fault['says']}", "Correct the file; it is loaded again when you save it."
-        )
+        where = f"{fault['file']}:{fault['line']}" if fault["line"] else fault["file"]
+        say_error(f"{where}: {fault['says']}", "Correct the file; it is loaded again when you save it.")
 
 
 @flow.command()
@@ -104,7 +103,18 @@ def new(ctx: click.Context, name: str) -> None:
 
 
 @flow.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def schema() -> None:
+    """Print the JSON Schema of chatflows in YAML, with which editors complete and check them.
+
+    Example: hercules flow schema > chatflow.schema.json
+    """
+    from bot.plugins import yaml_schema
+
+    click.echo(yaml_schema.text(), nl=False)
+
+
+@flow.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
 @json_option
 def check(file: Path, as_json: bool) -> None:
     """Check the chatflows of a file: mistakes (exit code 1) and advice.
@@ -141,7 +151,7 @@ def draw(ctx: click.Context, what: str) -> None:
     from bot.cli import owner
     from bot.engine import diagram
 
-    if Path(what).is_file():
+    if Path(what).exists():
         flows, fault = _flows_of(Path(what))
         if fault:
             say_error(fault, "Correct it and draw again.")
@@ -168,16 +178,13 @@ def _built_in() -> list[Flow]:
 
 
 def _flows_of(file: Path) -> tuple[list[Flow], str]:
-    """The flows of a file, loaded in a process of their own as the bot does; or why they cannot be."""
-    from bot.engine.compile import decode
-    from bot.plugins import files, process
-    from bot.plugins.frames import Fault
+    """The flows of a file or folder, read as the bot reads it (Python in a process of its own); or why not."""
+    from bot.plugins import files, shelf
 
-    try:
-        source = files.read(file.absolute())
-    except files.Unfit as e:
-        return [], f"{file}: {e}"
-    answer = asyncio.run(process.compiled(source.name, source.text, source.sha256))
-    if isinstance(answer, Fault):
-        return [], f"{file}:{answer.line}: {answer.says}" if answer.line else f"{file}: {answer.says}"
-    return [decode(raw.encode()) for raw in answer.flows], ""
+    found = asyncio.run(shelf.read(files.place_of(file)))
+    if isinstance(found, tuple):
+        return list(found), ""
+    return [], "\n".join(
+        f"{file}:{trouble.line}: {trouble.says}" if trouble.line else f"{file}: {trouble.says}"
+        for trouble in found
+    )
