@@ -178,7 +178,7 @@ def _built_in() -> list[Flow]:
 
 
 def _flows_of(file: Path) -> tuple[list[Flow], str]:
-    """The flows of a file or folder, read as the bot reads it (Python in a process of its own); or why not."""
+    """The flows of a file or folder, read as the bot reads it; or why there is none."""
     from bot.plugins import files, shelf
 
     found = asyncio.run(shelf.read(files.place_of(file)))

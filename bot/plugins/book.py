@@ -26,7 +26,9 @@ from bot.engine.refusals import Gone, NoSuchFlow
 from bot.plugins import builtin, limits
 from bot.plugins.hooks import HookFailed, Hooks
 from bot.plugins.packages import Packages
-from bot.plugins.shelf import Held, Loaded, Shelf, Trouble, trouble
+from bot.plugins.shelf import Held, Shelf, trouble
+from bot.plugins.shelf import Loaded as Loaded
+from bot.plugins.shelf import Trouble as Trouble
 
 log = structlog.get_logger("plugins")
 
