@@ -51,11 +51,11 @@ class Records:
         if seen is not None:
             try:
                 return await self._put(kind, id, body, seen, expires_ms)
-            except Conflict:
+            except Conflict as other:
                 if seen != 0 or await self.get(kind, id) is not None:
                     raise
-                await self.delete(kind, id)  # past its time, but still lying there
-                return await self._put(kind, id, body, 0, expires_ms)
+                # past its time, but still lying there: of many who find it so, one may write over it
+                return await self._put(kind, id, body, other.present, expires_ms)
         present = 0
         for _ in range(_TRIES):
             try:

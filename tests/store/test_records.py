@@ -95,8 +95,25 @@ async def test_record_is_gone_when_its_time_is_over_though_it_lies_there(
 async def test_id_of_an_expired_record_is_free_again(store: Store, clock: Clock) -> None:
     await store.put(Kind.SIGN_IN, "c-1", b"old", expires_ms=clock() + 60_000)
     clock.now_ms += 60_000
-    assert await store.put(Kind.SIGN_IN, "c-1", b"new", seen=0) == 1
+    version = await store.put(Kind.SIGN_IN, "c-1", b"new", seen=0)
+    assert await store.put(Kind.SIGN_IN, "c-1", b"new", seen=version) == version + 1
     assert await body(store, Kind.SIGN_IN, "c-1") == b"new"
+
+
+async def test_of_many_who_find_a_record_expired_one_gets_its_id(store: Store, clock: Clock) -> None:
+    for n in range(30):
+        await store.put(Kind.CLAIM, "c-1", b"old", expires_ms=clock() + 60_000)
+        clock.now_ms += 61_000
+
+        async def take(who: int) -> bool:
+            try:
+                await store.put(Kind.CLAIM, "c-1", b"%d" % who, seen=0, expires_ms=clock() + 60_000)
+            except Conflict:
+                return False
+            return True
+
+        assert sum(await asyncio.gather(*(take(who) for who in range(8)))) == 1, n
+        clock.now_ms += 61_000
 
 
 async def test_expired_record_leaves_the_server_and_the_list(
