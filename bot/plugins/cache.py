@@ -1,8 +1,8 @@
 """What files were compiled to, kept beside the hooks: a file that did not change needs no worker at a start.
 
 Rule 1: an entry stands for a file's name and bytes, those of its messages, its package's version and this
-program's own text; another of any of them is another entry. Rule 2: what is read back is taken only if its
-bytes are the canonical ones. Rule 3: losing it costs time and nothing else.
+program's own text; another of any of them is another entry. Rule 2: what is read back is taken only if it is
+what was written. Rule 3: losing it costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ log = structlog.get_logger("plugins")
 
 class _Kept(msgspec.Struct, frozen=True):
     program: str
+    sum: str  # of what follows: half a write is none
     files: dict[str, list[str]]
 
 
@@ -72,7 +73,7 @@ class Cache:
         self._new = {key: raws for key, raws in self._new.items() if key in keys}
         if set(self._new) == self._written:
             return
-        raw = msgspec.json.encode(_Kept(program(), self._new))
+        raw = msgspec.json.encode(_Kept(program(), _sum(self._new), self._new))
         draft = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -116,4 +117,8 @@ def _read(file: Path) -> dict[str, list[str]]:
         kept = msgspec.json.decode(file.read_bytes(), type=_Kept)
     except (OSError, msgspec.MsgspecError):
         return {}
-    return kept.files if kept.program == program() else {}
+    return kept.files if kept.program == program() and kept.sum == _sum(kept.files) else {}
+
+
+def _sum(files: dict[str, list[str]]) -> str:
+    return hashlib.sha256(msgspec.json.encode(files)).hexdigest()

@@ -47,7 +47,8 @@ class Packages:
                 says = f"Its entry point {point.name!r} names {point.module!r}, which has no file"
                 self.missing[name] = f"{says} {' or '.join(KINDS)}: name a module of the package."
             else:
-                name = f"{dist.name if dist else '?'}/{path.name}"
+                own = f"{path.parent.name}/{path.name}" if path.stem == "flow" else path.name
+                name = f"{dist.name if dist else '?'}/{own}"
                 self._places.append(Place(path, path.parent, name, of))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bot.plugins.book import FlowBook, Loaded, Trouble
+from bot.plugins.packages import Packages
 
 HELLO = '''"""Say hello."""
 from bot.engine import Ask, Chatflow, End, Text
@@ -49,13 +50,19 @@ class Books:
         return path
 
     async def open(
-        self, *, package: str = "", watch: bool = False, folders: list[Path] | None = None
+        self,
+        *,
+        package: str = "",
+        watch: bool = False,
+        folders: list[Path] | None = None,
+        packages: Packages | None = None,
     ) -> FlowBook:
         book = FlowBook(
             self.memory,
             kept=self.folder / "flows",
             folders=folders or [self.plugins],
             package=package,
+            packages=packages,
             on_loaded=self.loaded.append,
         )
         self.open_ones.append(book)

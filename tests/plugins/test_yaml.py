@@ -250,9 +250,11 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "a second document": ("states:\n", "states: {}\n---\n", "one chatflow"),
     "a directive": ("title:", "%YAML 1.1\n---\ntitle:", "begin with %"),
     "an unclosed list": ('says: ["restart', 'says: [["restart', "not closed"),
-    "an unclosed quote": ("done: {end: \"It runs again.\"}", 'done: {end: "It runs again.}', "quote"),
+    "an unclosed quote": ('done: {end: "It runs again."}', 'done: {end: "It runs again.}', "quote"),
     "braces without quotes": (
-        'target: "{{ container.target }}"', "target: {{ container.target }}", "quotes around it"
+        'target: "{{ container.target }}"',
+        "target: {{ container.target }}",
+        "quotes around it",
     ),
     "a colon in a text": ("say: That took", "say: That: took", "not closed"),
     "a bad indentation": ("    failed: sorry", "   failed: sorry", "align"),
@@ -264,8 +266,10 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "a prompt without ask": ("slow: {say: That took long.}", "slow: {text: Why?}", "write `ask: {text: …}`"),
     "an unknown prompt": ("pick: Which", "pik: Which", "Did you mean `pick`?"),
     "an unknown key of a prompt": ("min_length: 0", "minlength: 0", "Did you mean `min_length`?"),
-    "a key of the prompt beside it": (  # fmt: skip
-        ', help: "It stands in the log.", min_length: 0, default: 1.10}', "}\n    help: x", "write it inside `ask`"
+    "a key of the prompt beside it": (
+        ', help: "It stands in the log.", min_length: 0, default: 1.10}',
+        "}\n    help: x",
+        "write it inside `ask`",
     ),
     "a wrong type": ("min_length: 0", "min_length: short", "needs a whole number, not 'short'"),
     "a word for true": ("min_length: 0", "lines: yes", "`yes` and `no` are words"),
@@ -279,10 +283,14 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "an unknown argument of an order": ("{target:", "{tarqet:", "Did you mean 'target'?"),
     "a successor that is not there": ("failed: sorry", "failed: sory", "Did you mean 'sorry'?"),
     "an answer without a way": (
-        "{yes: restarting, no", "{yes: restarting, maybe", "one state for each answer"
+        "{yes: restarting, no",
+        "{yes: restarting, maybe",
+        "one state for each answer",
     ),
     "a name that nothing sets": (
-        "It runs again.", "{{ contaner.name }} runs again.", "Did you mean 'container'?"
+        "It runs again.",
+        "{{ contaner.name }} runs again.",
+        "Did you mean 'container'?",
     ),
     "a name that nothing sets, in a block": ("You may close", "{{ cotainer }} You may close", "Did you mean"),
     "an expression that is none": ("restarting.seconds > 60", "restarting.seconds >", "many"),
@@ -291,7 +299,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "a hook": ("    failed: sorry", "    failed: sorry\n    check: nice", "only a chatflow in Python"),
     "a state's name that is none": ("  slow: {", "  too slow: {", "letters, digits and _"),
     "a name of the engine": ("  slow: {", "  title: {", "meaning of its own"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", MISTAKES)
