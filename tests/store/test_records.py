@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from bot.store import Conflict, Kind, Store, StoreEmptied, TooLarge, keys, limits
 from bot.store.errors import BadName
+from bot.store.records import Record, Records
 from tests.store.conftest import Connect
 from tests.store.steps import Clock, until
 
@@ -100,20 +101,29 @@ async def test_id_of_an_expired_record_is_free_again(store: Store, clock: Clock)
     assert await body(store, Kind.SIGN_IN, "c-1") == b"new"
 
 
-async def test_of_many_who_find_a_record_expired_one_gets_its_id(store: Store, clock: Clock) -> None:
-    for n in range(30):
-        await store.put(Kind.CLAIM, "c-1", b"old", expires_ms=clock() + 60_000)
-        clock.now_ms += 61_000
+async def test_of_two_who_find_a_record_expired_the_slower_one_is_refused(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.put(Kind.CLAIM, "c-1", b"old", expires_ms=clock() + 60_000)
+    clock.now_ms += 61_000
+    found_expired, go_on = asyncio.Event(), asyncio.Event()
+    get = Records.get
 
-        async def take(who: int) -> bool:
-            try:
-                await store.put(Kind.CLAIM, "c-1", b"%d" % who, seen=0, expires_ms=clock() + 60_000)
-            except Conflict:
-                return False
-            return True
+    async def slow(self: Records, kind: Kind, id: str) -> Record | None:
+        record = await get(self, kind, id)
+        if not found_expired.is_set():
+            found_expired.set()
+            await go_on.wait()
+        return record
 
-        assert sum(await asyncio.gather(*(take(who) for who in range(8)))) == 1, n
-        clock.now_ms += 61_000
+    monkeypatch.setattr(Records, "get", slow)
+    first = asyncio.create_task(store.put(Kind.CLAIM, "c-1", b"slow", seen=0))
+    await found_expired.wait()
+    await store.put(Kind.CLAIM, "c-1", b"quick", seen=0)
+    go_on.set()
+    with pytest.raises(Conflict):
+        await first
+    assert await body(store, Kind.CLAIM, "c-1") == b"quick"
 
 
 async def test_expired_record_leaves_the_server_and_the_list(
