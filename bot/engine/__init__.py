@@ -3,6 +3,7 @@
 from bot.engine import facts, orders
 from bot.engine.messages import message
 from bot.engine.vocabulary import (
+    Approval,
     Ask,
     Call,
     Case,
@@ -24,6 +25,7 @@ from bot.engine.vocabulary import (
 )
 
 __all__ = [
+    "Approval",
     "Ask",
     "Call",
     "Case",

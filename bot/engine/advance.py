@@ -12,6 +12,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bot.engine import (
+    alarms,
+    alongside,
+    approvals,
     ask,
     back,
     batch,
@@ -19,10 +22,13 @@ from bot.engine import (
     cancel,
     choose,
     claims,
+    deadlines,
     do,
     form,
     markdown,
+    migrate,
     onward,
+    outside,
     prefill,
     recheck,
     trail,
@@ -33,13 +39,18 @@ from bot.engine import (
 )
 from bot.engine.events import (
     Answered,
+    Approved,
     CancelAsked,
     ChangeAsked,
+    ChildEnded,
     Event,
+    EventCame,
     FactsCame,
     HookReturned,
+    Migrated,
     Opened,
     OrderFinished,
+    ParentCancelled,
     Taken,
     TakenOver,
     TargetFree,
@@ -49,16 +60,21 @@ from bot.engine.events import (
 )
 from bot.engine.ready import WAY_ON, Flows
 from bot.engine.refusals import NeverWaits, NotNow, Stale
-from bot.engine.session import Frame, Session
+from bot.engine.session import Alarm, Frame, Session
 from bot.engine.step import Step
 from bot.engine.turn import Fault, Turn
 
 STATES_AT_ONCE: Final = 1_000  # passed through without waiting; then the flow goes round in circles
 
 
-def open_session(flows: Flows, flow: str, session_id: str, person: str, event: Opened) -> Step:
-    """Begin a session of the flow's current version. Raises NoSuchFlow, InvalidAnswer, NeverWaits."""
-    ready = flows.current(flow)
+def open_session(
+    flows: Flows, flow: str, session_id: str, person: str, event: Opened, *, version: str = ""
+) -> Step:
+    """Begin a session of the flow's current version, or of `version`.
+
+    Raises NoSuchFlow, InvalidAnswer, NeverWaits.
+    """
+    ready = flows.by_version(version) if version else flows.current(flow)
     names, given = prefill.sort_out(flows, ready, event.answers)
     frame = Frame(flow=ready.flow.name, version=ready.version, state=ready.flow.start, names=names)
     session = Session(
@@ -71,6 +87,9 @@ def open_session(flows: Flows, flow: str, session_id: str, person: str, event: O
         opened_ms=event.at_ms,
         changed_ms=event.at_ms,
         node=event.node,
+        zone=event.zone,
+        parent=event.parent,
+        generation=event.generation,
         stack=(frame,),
         prefill=given,
     )
@@ -117,7 +136,10 @@ def _answered(turn: Turn, event: Answered) -> None:
     shown, state = turn.session.shown, turn.state
     if shown is None:
         raise NotNow(event="answered", state="waiting")
-    if shown.name == WAY_ON:
+    pausing = next((one for one in turn.session.alarms if one.kind == "pause"), None)
+    if pausing is not None and isinstance(state, form.Wait):
+        wait.answered(turn, state, shown, pausing, event)
+    elif shown.name == WAY_ON:
         onward.answered(turn, shown, event)
     elif isinstance(state, form.Ask) and turn.ready.takes_event("answered", turn.frame.state):
         ask.answered(turn, state, shown, event)
@@ -147,10 +169,10 @@ def _cancel_asked(turn: Turn, event: CancelAsked) -> None:
 
 def _order_finished(turn: Turn, event: OrderFinished) -> None:
     waiting = turn.session.waiting or turn.session.unsure
-    state = turn.state
     if unsure.is_unsettled(turn.session, event.order_id):
-        unsure.settle(turn, event)
+        unsure.settle(turn, event)  # needs no flow: it may have been collected since the session ended
         return
+    state = turn.state
     if isinstance(state, form.Do) and batch.is_of(turn, event.order_id):
         batch.finished(turn, state, event)
         return
@@ -173,12 +195,37 @@ def _facts_came(turn: Turn, event: FactsCame) -> None:
 
 
 def _timer_due(turn: Turn, event: TimerDue) -> None:
+    if (alarm := alarms.found(turn.session, event.timer_id)) is not None:
+        _rang(turn, alarm)
+        return
     waiting = turn.session.waiting
     if waiting is None or waiting.kind != "timer" or waiting.id != event.timer_id:
         raise Stale(event="timer", id=event.timer_id)
     state = turn.state
     if isinstance(state, form.Wait):
-        wait.due(turn, state)
+        wait.due(turn, state, waiting.due_ms)
+
+
+def _rang(turn: Turn, alarm: Alarm) -> None:
+    state = turn.state
+    alarms.take_off(turn, alarm)
+    match state, alarm.kind:
+        case form.Wait(), "pause":
+            wait.due(turn, state, alarm.due_ms)
+        case form.Wait(), "timeout":
+            wait.timed_out(turn, state)
+        case form.Ask(), "late":
+            deadlines.late(turn, state)
+        case form.Ask(), "remind":
+            deadlines.remind(turn, state, alarm)
+        case _:
+            raise Stale(event="timer", id=alarm.id)
+
+
+def _parent_cancelled(turn: Turn, event: ParentCancelled) -> None:
+    if turn.session.parent != event.parent:
+        raise Stale(event="the end of", id=event.parent)
+    cancel.cancel(turn, "The conversation that began this one was cancelled.", person=False)
 
 
 def _hook_returned(turn: Turn, event: HookReturned) -> None:
@@ -205,8 +252,13 @@ _TAKING: dict[type[Event], Callable[[Turn, Any], None]] = {
     FactsCame: _facts_came,
     TimerDue: _timer_due,
     HookReturned: _hook_returned,
+    EventCame: outside.came,
+    Approved: approvals.approved,
+    ChildEnded: alongside.ended,
+    ParentCancelled: _parent_cancelled,
+    Migrated: migrate.migrated,
 }
-_PERSONS = (Opened, Answered, WentBack, ChangeAsked, UndoAsked, CancelAsked)
+_PERSONS = (Opened, Answered, WentBack, ChangeAsked, UndoAsked, CancelAsked, EventCame, Approved)
 _ENTERING: dict[type[form.State], Callable[[Turn, Any], None]] = {
     form.Ask: ask.enter,
     form.Say: choose.enter_say,

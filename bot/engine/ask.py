@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bot.engine import answers, form, markdown, prompts, recheck, template, text, trail
+from bot.engine import answers, deadlines, form, markdown, prompts, recheck, template, text, trail
 from bot.engine.answers import LOOK_AGAIN, Accepted
 from bot.engine.checks import default_query, options_query
 from bot.engine.effects import AskFacts
@@ -121,6 +121,8 @@ def show(turn: Turn, ask: form.Ask, *, problem: str = "", came: FactsCame | None
         shown = _filled(turn, ask, shown, came)
     turn.enter("asked", shown.label, seq=shown.seq)
     turn.show(shown)
+    if ask.deadline_s or ask.remind_s:
+        deadlines.begin(turn, ask, shown.seq)
     if came is None and _query(ask) is not None:
         turn.set(shown=msgspec.structs.replace(shown, loading=True))
         _ask_facts(turn, ask, shown.seq)
@@ -139,14 +141,15 @@ def _build(turn: Turn, ask: form.Ask, problem: str) -> Shown:
         more["no_back"] = trail.no_back(session)
     try:
         if isinstance(ask.prompt, form.Confirm):
-            more["rows"], more["risk"] = _rows(turn, ask.prompt), ready.flow.risk
+            more["rows"], more["risk"] = rows_of(turn, ask.prompt), ready.flow.risk
         prepared = ready.prepared(session.stack[-1].state, ask)
         return prepared.build(turn.scope, kept=None if kept is None else kept.value, **more)
     except Unfit as e:
         raise turn.fault(f"{e}.") from e
 
 
-def _rows(turn: Turn, prompt: form.Confirm) -> tuple[Row, ...]:
+def rows_of(turn: Turn, prompt: form.Confirm) -> tuple[Row, ...]:
+    """The rows of a summary."""
     scope, names = turn.scope, turn.frame.names
     rows = []
     for name in prompt.summary:

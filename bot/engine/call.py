@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.engine import ending, form, recheck, template
+from bot.engine import alongside, ending, form, recheck, template
 from bot.engine.filters import Unfit
 from bot.engine.prefill import asked_by
 from bot.engine.refusals import NoSuchFlow
@@ -12,6 +12,9 @@ from bot.engine.turn import Turn
 
 def enter_call(turn: Turn, call: form.Call) -> None:
     """Begin the called flow. Its arguments become names that it takes, or answers given beforehand."""
+    if call.alongside:
+        alongside.begin(turn, call)
+        return
     try:
         ready = turn.flows.by_version(call.version) if call.version else turn.flows.current(call.flow)
     except NoSuchFlow as e:

@@ -13,6 +13,11 @@ from bot.engine.turn import Turn
 
 def cancel_asked(turn: Turn, event: CancelAsked) -> None:
     """A person ended the session early. Raises NotNow."""
+    cancel(turn, "", person=True, seq=event.seq)
+
+
+def cancel(turn: Turn, why: str, *, person: bool, seq: int = 0) -> None:
+    """End the session early. `why` is said first. Raises NotNow."""
     session = turn.session
     waiting = session.waiting or session.unsure
     unknown = waiting is not None and waiting.unknown
@@ -29,7 +34,7 @@ def cancel_asked(turn: Turn, event: CancelAsked) -> None:
     says = "It stops as soon as the step under way has ended." if under_way else ""
     if waiting is not None and waiting.kind == "batch" and under_way:
         says = "No other is begun; it stops as soon as those under way have ended."
-    turn.enter("cancelled", markdown.tree(says), person=True, seq=event.seq)
+    turn.enter("cancelled", markdown.tree(f"{why} {says}".strip()), person=person, seq=seq)
     if unknown:
         without_knowing(turn)
     elif session.unwinding is not None:

@@ -11,6 +11,8 @@ import msgspec
 
 from agent.orders import limits
 from bot.engine import facts, form, orders, patterns, rows, template
+from bot.engine import times as times_of
+from bot.engine.filters import Unfit
 from bot.engine.syntax import TemplateRefused
 
 STATES_MAX: Final = 500
@@ -18,6 +20,7 @@ FLOW_BYTES: Final = 256_000
 WAIT_MAX_S: Final = 31 * 24 * 3600
 RESERVED: Final = frozenset({"session", "loop", "true", "false", "none", "True", "False", "None", "way_on"})
 _FLOW_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
+_EVENT = re.compile(r"[A-Za-z0-9._-]{1,60}")
 _TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
 _SLOT = re.compile(r"\{([^{}]*)\}")
 
@@ -45,7 +48,7 @@ def names_set(state: form.State) -> set[str]:
     match state:
         case form.Ask(as_=name) | form.Do(as_=name):
             return {name}
-        case form.Call(as_=str(name)):
+        case form.Call(as_=str(name)) | form.Wait(as_=str(name)):
             return {name}
         case _:
             return set()
@@ -65,8 +68,8 @@ def expressions(state: form.State) -> Iterator[str]:
             yield from (case.when for case in state.cases)
         case form.Do(node=str(node)) if node:
             yield node
-        case form.Wait(for_s=str(for_s)):
-            yield for_s
+        case form.Wait():
+            yield from (each for each in (wait_s(state.for_s), wait_s(state.timeout_s), state.child) if each)
         case _:
             pass
     if isinstance(state, form.Ask):
@@ -97,13 +100,20 @@ def texts(state: form.State) -> Iterator[Any]:
             yield from (again.says for again in state.recheck)
         case form.Call(args=args):
             yield args
-        case form.Wait(says=says, until=until):
-            yield from (says, until or "")
+        case form.Wait():
+            yield from (state.says, state.until or "", state.at or "", state.zone)
+            if state.approval is not None:
+                yield from (*state.approval.of, state.approval.asks)
         case form.End():
             yield from (state.text, state.result)
             yield from (part for label, _, answers in state.offers for part in (label, answers))
         case form.Choose():
             pass
+
+
+def wait_s(seconds: Any) -> str:
+    """How long to wait, where that is an expression."""
+    return seconds if isinstance(seconds, str) else ""
 
 
 def reads(state: form.State) -> tuple[set[str], set[str]]:
@@ -213,7 +223,7 @@ def _of_state(flow: form.Flow, name: str, state: form.State) -> Iterator[tuple[s
         case form.Choose():
             yield from _of_choose(state)
         case form.Wait():
-            yield from _of_wait(state)
+            yield from _of_wait(flow, state)
         case form.Call(flow=called) if not _FLOW_NAME.fullmatch(called):
             yield "call", f"{called!r} cannot be the name of a chatflow."
         case _:
@@ -228,6 +238,12 @@ def _of_ask(flow: form.Flow, ask: form.Ask) -> Iterator[tuple[str, str]]:
         yield "quiet", "A quiet Ask needs a default."
     if (query := default_query(prompt)) and (says := facts.problem(query, "value")):
         yield "fact", says
+    if min(ask.deadline_s, ask.remind_s) < 0 or max(ask.deadline_s, ask.remind_s) > WAIT_MAX_S:
+        yield "deadline", f"`deadline_s` and `remind_s` are at most {WAIT_MAX_S} seconds."
+    if (ask.deadline_s > 0) != (ask.late is not None):
+        yield "deadline", "`deadline_s` and `late` (where it goes on then) belong together."
+    if 0 < ask.remind_s < 60:
+        yield "deadline", "`remind_s` is at least 60 seconds."
     answers: set[str] | None = None
     match prompt:
         case form.Pick():
@@ -305,10 +321,46 @@ def _of_choose(choose: form.Choose) -> Iterator[tuple[str, str]]:
         yield "choose", "A Choose needs `otherwise`: no state is declared after it."
 
 
-def _of_wait(wait: form.Wait) -> Iterator[tuple[str, str]]:
-    if (wait.for_s is None) == (wait.until is None):
-        yield "wait", "A Wait needs either `for_s` or `until`."
+def _of_wait(flow: form.Flow, wait: form.Wait) -> Iterator[tuple[str, str]]:
+    times = [wait.for_s is not None, wait.until is not None, wait.at is not None]
+    others = [bool(wait.event), wait.approval is not None, bool(wait.child)]
+    if sum((*times, *others)) != 1:
+        yield "wait", "A Wait needs one of `for_s`, `until`, `at`, `event`, `approval` and `child`."
     if isinstance(wait.for_s, int | float) and not 0 < wait.for_s <= WAIT_MAX_S:
         yield "wait", f"`for_s` must be above 0 and at most {WAIT_MAX_S} seconds."
     if wait.until is not None and not template.is_template(wait.until) and not _TIME.fullmatch(wait.until):
-        yield "wait", '`until` must be a time of day in UTC, like "03:00".'
+        yield "wait", '`until` must be a time of day, like "03:00".'
+    for check, value in ((times_of.moment, wait.at), (times_of.zone_of, wait.zone)):
+        if value and not template.is_template(value):
+            try:
+                check(value, *([""] if check is times_of.moment else []))
+            except Unfit as e:
+                yield "wait", f"{str(e)[:1].upper()}{str(e)[1:]}."
+    if wait.zone and not any(times[1:]):
+        yield "wait", "`zone` belongs to `until` or `at`."
+    if (wait.timeout_s is not None) != (wait.timed_out is not None):
+        yield "wait", "`timeout_s` and `timed_out` (where it goes on then) belong together."
+    if wait.timeout_s is not None and not any(others):
+        yield "wait", "A wait for a time has no `timeout_s`."
+    if isinstance(wait.timeout_s, int | float) and not 0 < wait.timeout_s <= WAIT_MAX_S:
+        yield "wait", f"`timeout_s` must be above 0 and at most {WAIT_MAX_S} seconds."
+    if wait.fields and not wait.event:
+        yield "wait", "`fields` belong to an `event`."
+    if wait.event and not _EVENT.fullmatch(wait.event):
+        yield "wait", "The name of an event has 1 to 60 letters, digits, dots, hyphens and underscores."
+    if wait.child and not any(
+        isinstance(state, form.Call) and state.alongside and state.as_ == wait.child
+        for state in flow.states.values()
+    ):
+        yield "wait", f"`child` names {wait.child!r}, and no Call alongside gets that name."
+    if wait.approval is None:
+        if wait.refused is not None:
+            yield "wait", "`refused` belongs to an `approval`."
+        return
+    if wait.refused is None:
+        yield "wait", "A Wait for approval needs `refused`: where it goes on when somebody says no."
+    if not wait.approval.of or wait.approval.need < 1:
+        yield "wait", "An approval needs people or roles to ask, and at least 1 of them."
+    for name in wait.approval.summary:
+        if name not in all_names(flow):
+            yield "undeclared", f"The approval shows {name!r}, which no state sets."

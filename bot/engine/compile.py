@@ -74,6 +74,7 @@ def compile_class(cls: type[Chatflow], *, source: str = "", hooks: str = "") -> 
                 for (state, one), following in zip(written.items(), [*names[1:], None], strict=True)
             },
             takes=tuple(cls.takes),
+            migrates=_migrations(cls.migrates),
             hooks=hooks,
             source=source or cls.__module__.replace(".", "/"),
         )
@@ -175,6 +176,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_plain(item) for item in value)
     return value
+
+
+def _migrations(written: Any) -> tuple[form.Migration, ...]:
+    rules = [written] if isinstance(written, Mapping) else list(written)
+    return tuple(msgspec.convert(dict(rule), form.Migration) for rule in rules)
 
 
 def _states_of(cls: type[Chatflow]) -> dict[str, State]:

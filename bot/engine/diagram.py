@@ -61,13 +61,26 @@ def _label(name: str, state: form.State) -> str:
             return f"Do. {state.order.verb}{many}{undo}{point}"
         case form.Choose(hook=hook):
             return f"Choose by {hook}" if hook else "Choose"
-        case form.Call(flow=called):
-            return f"Call. {called}"
-        case form.Wait(until=until, for_s=for_s):
-            return f"Wait until {_plain(until)}" if until else f"Wait {_plain(str(for_s))} s"
+        case form.Call(flow=called, alongside=alongside):
+            return f"Call. {called}" + (", alongside" if alongside else "")
+        case form.Wait():
+            return f"Wait {_waits_for(state)}"
         case form.End(text=words, outcome=outcome):
             return f"End, {outcome}. {_plain(words)}"
     raise AssertionError(name)
+
+
+def _waits_for(wait: form.Wait) -> str:
+    if wait.event:
+        return f"for {_plain(wait.event)}"
+    if wait.approval is not None:
+        who = _plain(", ".join(wait.approval.of))
+        return f"for approval by {who}" + (f" ({wait.approval.need})" if wait.approval.need > 1 else "")
+    if wait.child:
+        return f"for {_plain(wait.child)}"
+    if wait.for_s is not None:
+        return f"{_plain(str(wait.for_s))} s"
+    return f"until {_plain(wait.until or wait.at or '')}{' ' + _plain(wait.zone) if wait.zone else ''}"
 
 
 def _plain(words: str) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from bot.engine.text import Tree
+
 
 class Effect(msgspec.Struct, frozen=True, tag_field="effect", kw_only=True):
     """Common to all. `session` is where the answer goes."""
@@ -77,6 +79,51 @@ class Notify(Effect, tag="notify", frozen=True):
     text: str
 
 
+class BeginSession(Effect, tag="begin_session", frozen=True):
+    """Begin the session `child` alongside. Answered by `ChildEnded`, at its end or when it cannot begin."""
+
+    child: str
+    flow: str
+    version: str
+    answers: dict[str, Any]
+    person: str
+    node: str
+    zone: str
+    generation: int
+
+
+class TellParent(Effect, tag="tell_parent", frozen=True):
+    """Deliver `ChildEnded` to the session `parent`."""
+
+    parent: str
+    outcome: str
+    result: Any = None
+
+
+class CancelSession(Effect, tag="cancel_session", frozen=True):
+    """Deliver `ParentCancelled` to the session `child`."""
+
+    child: str
+
+
+class AskApproval(Effect, tag="ask_approval", frozen=True):
+    """List this question for those who may answer it. `id` is the approval's."""
+
+    asker: str
+    of: tuple[str, ...]
+    need: int
+    title: str
+    question: Tree
+    rows: tuple[tuple[str, str], ...]
+    at_ms: int
+
+
+class DropApproval(Effect, tag="drop_approval", frozen=True):
+    """Take a question off that list (`approval`)."""
+
+    approval: str
+
+
 class AwaitTarget(Effect, tag="await_target", frozen=True):
     """Deliver `TargetFree(id)` once no other session claims that target."""
 
@@ -99,5 +146,18 @@ class Audit(Effect, tag="audit", frozen=True):
 
 
 AnyEffect = (
-    SendOrder | AskFacts | SetTimer | DropTimer | CallHook | Notify | Audit | AwaitTarget | ReleaseTargets
+    SendOrder
+    | AskFacts
+    | SetTimer
+    | DropTimer
+    | CallHook
+    | Notify
+    | BeginSession
+    | TellParent
+    | CancelSession
+    | AskApproval
+    | DropApproval
+    | Audit
+    | AwaitTarget
+    | ReleaseTargets
 )

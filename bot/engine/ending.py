@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.engine import markdown
+from bot.engine import alongside, markdown
 from bot.engine.effects import DropTimer, ReleaseTargets
 from bot.engine.session import Offer
 from bot.engine.text import Block, Items, Text, Tree
@@ -19,6 +19,7 @@ def finish(
     release_claims(turn)
     turn.enter("ended", (*words, *_what_stays(turn, outcome)), outcome=outcome, offers=offers)
     turn.audit("session.ended", outcome=outcome)
+    alongside.tell_family(turn, outcome, result)
     stack = tuple(
         type(frame)(flow=frame.flow, version=frame.version, state=frame.state) for frame in turn.session.stack
     )
@@ -46,6 +47,7 @@ def finish(
         rival=None,
         breaking=None,
         barred="",
+        mail=(),
     )
 
 

@@ -25,6 +25,9 @@ class Opened(Event, tag="opened", frozen=True):
     answers: dict[str, Any] = {}
     node: str = ""
     opened_for: str = ""  # what the person typed
+    zone: str = ""  # of waits that name none
+    parent: str = ""  # the session that began it alongside
+    generation: int = 0
 
 
 class Answered(Event, tag="answered", frozen=True):
@@ -128,6 +131,45 @@ class HookReturned(Event, tag="hook_returned", frozen=True):
     problem: str = ""
 
 
+class EventCame(Event, tag="event_came", frozen=True):
+    """Somebody outside (`by`) said that `name` happened. `data` is a stranger's."""
+
+    name: str
+    event_id: str
+    data: Any = None
+
+
+class Approved(Event, tag="approved", frozen=True):
+    """Somebody agreed to what waits for approval, or refused. `name` and `role` are theirs."""
+
+    approval: str
+    answer_id: str
+    yes: bool
+    reason: str = ""
+    name: str = ""
+    role: str = ""
+
+
+class ChildEnded(Event, tag="child_ended", frozen=True):
+    """A session alongside has ended, or could not begin (outcome "failed")."""
+
+    session: str
+    outcome: str
+    result: Any = None
+
+
+class ParentCancelled(Event, tag="parent_cancelled", frozen=True):
+    """The session that began this one was cancelled."""
+
+    parent: str
+
+
+class Migrated(Event, tag="migrated", frozen=True):
+    """The flow has a newer version (`to`), with a rule for sessions of this one."""
+
+    to: str
+
+
 AnyEvent = (
     Opened
     | Answered
@@ -142,4 +184,9 @@ AnyEvent = (
     | FactsCame
     | TimerDue
     | HookReturned
+    | EventCame
+    | Approved
+    | ChildEnded
+    | ParentCancelled
+    | Migrated
 )

@@ -38,7 +38,8 @@ class Ask(Base, frozen=True, kw_only=True, tag="ask", tag_field="state"):
 
     `quiet`: takes the default without asking; asked only when changed from a summary, or when the
     default is missing or not valid. `only_if`: skipped (name set to None) when the expression is false.
-    `check` names a hook of the plugin that may refuse the answer with a sentence.
+    `check` names a hook of the plugin that may refuse the answer with a sentence. Who has not answered
+    `deadline_s` after it was asked is gone on without, to `late`; every `remind_s` they are reminded.
     """
 
     prompt: Prompt
@@ -48,6 +49,9 @@ class Ask(Base, frozen=True, kw_only=True, tag="ask", tag_field="state"):
     quiet: bool = False
     only_if: str | None = None
     check: str | None = None
+    deadline_s: int = 0
+    late: StateName | None = None
+    remind_s: int = 0
 
 
 class Say(Base, frozen=True, kw_only=True, tag="say", tag_field="state"):
@@ -119,7 +123,8 @@ class Choose(Base, frozen=True, kw_only=True, tag="choose", tag_field="state"):
 class Call(Base, frozen=True, kw_only=True, tag="call", tag_field="state"):
     """Run another flow inside this session; its result becomes the name `as`.
 
-    `version` is pinned when the flow is published.
+    `version` is pinned when the flow is published. `alongside` begins it as a session of its own and goes
+    on at once; `as` gets {"session": id}, for a Wait to wait for its end.
     """
 
     flow: str
@@ -127,13 +132,47 @@ class Call(Base, frozen=True, kw_only=True, tag="call", tag_field="state"):
     as_: str | None = msgspec.field(name="as", default=None)
     then: StateName
     version: str = ""
+    alongside: bool = False
+
+
+class Approval(Base, frozen=True, kw_only=True):
+    """Who has to agree: `of` are roles, names or ids of people; `need` of them, never who asked.
+
+    `asks` is the question that they see, `summary` names what they are shown with it.
+    """
+
+    of: tuple[Template, ...]
+    need: int = 1
+    asks: Template = ""
+    summary: tuple[str, ...] = ()
+
+
+FieldKind = Literal["text", "number", "yes-no", "any"]
 
 
 class Wait(Base, frozen=True, kw_only=True, tag="wait", tag_field="state"):
-    """Wait for a time: `for_s` seconds (expression or number), or until a time of day "HH:MM" (UTC)."""
+    """Wait for one thing: a time, an event from outside, somebody's approval, or a session alongside.
+
+    Times: `for_s` seconds (expression or number), `until` a time of day "HH:MM", `at` a date or moment; in
+    `zone` (IANA), left out: that of the session. `now`: the person may go on at once instead.
+    `event`: its name; `fields` are what its data must have. `child`: the name that a Call alongside got.
+    `as` gets the event's data, the approvals, or the child's result. All but times may have `timeout_s`, then
+    it goes on by `timed_out`; who refuses leads to `refused`.
+    """
 
     for_s: Value = None
     until: Template | None = None
+    at: Template | None = None
+    zone: Template = ""
+    now: bool = True
+    event: str = ""
+    fields: dict[str, FieldKind] = {}
+    approval: Approval | None = None
+    child: str = ""
+    as_: str | None = msgspec.field(name="as", default=None)
+    timeout_s: Value = None
+    timed_out: StateName | None = None
+    refused: StateName | None = None
     says: Template = ""
     then: StateName
 
@@ -153,6 +192,17 @@ class End(Base, frozen=True, kw_only=True, tag="end", tag_field="state"):
 State = Ask | Say | Do | Choose | Call | Wait | End
 
 
+class Migration(Base, frozen=True, kw_only=True):
+    """How open sessions of an older version come over to this one. `from` is a version (or the beginning
+    of one), "*" any. `states` says where who stands in an old state goes on; the others stay where they are.
+    `drop` are names that are not needed any more.
+    """
+
+    from_: str = msgspec.field(name="from", default="*")
+    states: dict[StateName, StateName] = {}
+    drop: tuple[str, ...] = ()
+
+
 class Flow(Base, frozen=True, kw_only=True):
     """A compiled chatflow. `start` is the first declared state."""
 
@@ -167,3 +217,4 @@ class Flow(Base, frozen=True, kw_only=True):
     takes: tuple[str, ...] = ()  # names that a caller or `answers` may fill besides asked ones
     hooks: str = ""  # SHA-256 of the plugin's hooks file, "" without one
     source: str = ""  # "bot/chatflows/deploy", "chatflows.d/hello.py": for messages to the author
+    migrates: tuple[Migration, ...] = ()

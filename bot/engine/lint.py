@@ -6,7 +6,7 @@ holds on every way to a state. A new code also needs a row in docs/authoring.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -97,15 +97,30 @@ def _unset(flow: form.Flow) -> Iterator[Problem]:
             yield _say(name, "maybe-unset", says)
 
 
-def _known_at(flow: form.Flow) -> dict[str, frozenset[str]]:
+def unset_from(flow: form.Flow, state: str, known: Iterable[str]) -> list[tuple[str, str]]:
+    """(state, name) of every name that some state on a way from `state` needs and that has no value there,
+    for somebody who comes to `state` with the names `known`.
+    """
+    at = _known_at(flow, state, frozenset({"session", *flow.takes, *known}))
+    found = []
+    for name, names in at.items():
+        missing = checks.reads(flow.states[name])[0] - names
+        missing |= checks.undo_reads(flow.states[name]) - names - checks.names_set(flow.states[name])
+        found += [(name, one) for one in sorted(missing)]
+    return found
+
+
+def _known_at(
+    flow: form.Flow, begin: str = "", known: frozenset[str] = frozenset()
+) -> dict[str, frozenset[str]]:
     """The names that have a value at each state, whatever way was taken there.
 
     Ways are told apart by what was picked where a Choose asks for it again (`what == 'demo'`), so that
     "again, whichever it was" is no mistake.
     """
     picks = ways.decisive(flow)
-    start = (flow.start, ways.NOTHING_PICKED)
-    holds = {start: frozenset({"session", *flow.takes})}
+    start = (begin or flow.start, ways.NOTHING_PICKED)
+    holds = {start: known or frozenset({"session", *flow.takes})}
     todo = [start]
     while todo:
         at = todo.pop()
@@ -116,10 +131,10 @@ def _known_at(flow: form.Flow) -> dict[str, frozenset[str]]:
             if met != before:
                 holds[place] = met
                 todo.append(place)
-    known: dict[str, frozenset[str]] = {}
+    least: dict[str, frozenset[str]] = {}
     for (state, _), names in holds.items():
-        known[state] = known[state] & names if state in known else names
-    return known
+        least[state] = least[state] & names if state in least else names
+    return least
 
 
 def _unconfirmed(flow: form.Flow, reachable: list[str]) -> Iterator[Problem]:

@@ -109,6 +109,38 @@ class IdReused(Refused):
     do = "Use a new id for a new request; repeat an old one only with the same body."
 
 
+class NoSuchEvent(Refused):
+    """An event from outside that this flow never waits for."""
+
+    code, http = "no_such_event", 422
+    says = "This conversation never waits for an event {name!r}."
+    do = "Send one that its chatflow waits for (hercules flow draw shows them)."
+
+
+class MailFull(Refused):
+    """Too many events came that nobody has waited for yet."""
+
+    code, http = "mail_full", 429
+    says = "{most} events, or too large ones, wait for this conversation already."
+    do = "Send it again when the conversation has gone on."
+
+
+class NotAsked(Refused):
+    """Somebody who is not asked, or who asked himself, may not approve."""
+
+    code, http = "not_asked", 403
+    says = "Your approval is not asked for here; nobody approves what they asked for themselves."
+    do = "Leave it to those who are asked."
+
+
+class Voted(Refused):
+    """Each person counts once."""
+
+    code, http = "voted", 409
+    says = "You have said yes or no to this already."
+    do = "The others have to decide now."
+
+
 class Stale(Refused):
     """A result, fact or timer that no session waits for (any more). To the sender it is settled."""
 

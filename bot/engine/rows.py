@@ -37,6 +37,8 @@ def rows_of(flow: form.Flow) -> list[Row]:
 
 def ways_of(name: str, state: form.State) -> list[Row]:
     """The rows that leave one state."""
+    if isinstance(state, form.Wait):
+        return _of_wait(name, state)
     trigger = TRIGGERS.get(type(state), "")
     ways: list[tuple[str, str]]
     match state:
@@ -44,8 +46,6 @@ def ways_of(name: str, state: form.State) -> list[Row]:
             ways = [(dest, answer) for answer, dest in by_answer.items()]
         case form.Ask(then=str(dest)) | form.Say(then=dest) | form.Call(then=dest):
             ways = [(dest, "")]
-        case form.Wait(then=dest):
-            ways = [(dest, "in time")]
         case form.Do(then=dest, failed=failed):
             ways = [(dest, "done")] + ([(failed, "failed")] if failed is not None else [])
         case form.Choose(hook=None):
@@ -55,4 +55,23 @@ def ways_of(name: str, state: form.State) -> list[Row]:
             ways = [(target, "") for target in state.targets]
         case _:
             ways = []
-    return [Row(trigger, name, dest, label) for dest, label in ways]
+    found = [Row(trigger, name, dest, label) for dest, label in ways]
+    if isinstance(state, form.Ask) and state.late is not None:
+        found.append(Row("timer_due", name, state.late, "not answered in time"))
+    return found
+
+
+def _of_wait(name: str, wait: form.Wait) -> list[Row]:
+    trigger, label = "timer_due", "in time"
+    if wait.event:
+        trigger, label = "event_came", wait.event
+    elif wait.approval is not None:
+        trigger, label = "approved", "approved"
+    elif wait.child:
+        trigger, label = "child_ended", "ended"
+    found = [Row(trigger, name, wait.then, label)]
+    if wait.refused is not None:
+        found.append(Row("approved", name, wait.refused, "refused"))
+    if wait.timed_out is not None:
+        found.append(Row("timer_due", name, wait.timed_out, "too late"))
+    return found

@@ -75,7 +75,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     A batch waits under an id of its own; its orders stand in `session.batch`.
     """
 
-    kind: Literal["order", "timer", "hook", "undo", "lookup", "batch", "claim"]
+    kind: Literal["order", "timer", "hook", "undo", "lookup", "batch", "claim", "event", "approval", "child"]
     id: str
     says: Tree = ()
     since_ms: int = 0
@@ -212,6 +212,52 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     facts_ms: int = 0
 
 
+class Alarm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A timer beside a prompt (`of` is "q" and its seq) or beside what is waited for (its id)."""
+
+    kind: Literal["pause", "timeout", "late", "remind"]
+    id: str
+    of: str
+    due_ms: int
+    count: int = 0  # how often it rang before
+
+
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """An event from outside that nobody has waited for yet."""
+
+    name: str
+    data: Any
+    at_ms: int
+
+
+class Child(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A session that this one began alongside. `outcome` is "" while it goes on."""
+
+    session: str
+    title: str
+    outcome: str = ""
+    result: Any = None
+
+
+class Vote(msgspec.Struct, frozen=True, kw_only=True):
+    """What one person said to an approval."""
+
+    by: str
+    name: str
+    yes: bool
+    reason: str
+    at_ms: int
+
+
+class Approving(msgspec.Struct, frozen=True, kw_only=True):
+    """An approval that is waited for: roles, names or ids that may give it, and what they said so far."""
+
+    id: str
+    of: tuple[str, ...]
+    need: int
+    votes: tuple[Vote, ...] = ()
+
+
 class Unwinding(msgspec.Struct, frozen=True, kw_only=True):
     """Undoing under way: `down_to` undos are to be left, then cancel, go back to trail[`to`], or ask."""
 
@@ -267,6 +313,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     rival: Rival | None = None
     breaking: Breaking | None = None
     barred: str = ""  # why nobody can go back to what was before
+    considered: str = ""  # the newest version of its flow that it was asked to come over to
+    zone: str = ""  # the time zone of waits that name none; "" is UTC
+    alarms: tuple[Alarm, ...] = ()
+    mail: tuple[Mail, ...] = ()
+    children: tuple[Child, ...] = ()
+    parent: str = ""  # the session that began this one alongside
+    generation: int = 0  # how many sessions above it
+    approval: Approving | None = None
     bytes: int = 0  # of all entries so far
     result: Any = None
     parked: str = ""  # the sentence, when status is parked
@@ -274,9 +328,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One item of the transcript. `kind`: said, asked, answered, ordered, finished, went_back, changed,
-    undone, cancelled, corrected, problem, ended. `who`: "bot" or the person. `label` of an answer is the
-    question, that of a result the target in a batch. `offered` is what there was to pick from; `outcome` of
-    an answer is "prefilled" when it was given beforehand. A new kind also needs a row in docs/engine.md.
+    undone, cancelled, corrected, came, approved, reminded, migrated, problem, ended. `who`: "bot" or the
+    person. `label` of an answer is the question, that of a result the target in a batch. `offered` is what
+    there was to pick from; `outcome` of an answer is "prefilled" when it was given beforehand. A new kind
+    also needs a row in docs/engine.md.
     """
 
     n: int

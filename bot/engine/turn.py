@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from bot.engine import form, markdown, template, text
-from bot.engine.effects import AnyEffect, Audit, CallHook
+from bot.engine.effects import AnyEffect, Audit, CallHook, DropApproval, DropTimer
 from bot.engine.events import Event
 from bot.engine.filters import Unfit
 from bot.engine.ids import derived
@@ -62,8 +62,23 @@ class Turn:
 
     def step(self) -> Step:
         """What comes of it."""
+        if self.session.alarms or self.session.approval is not None:
+            self._let_go()
         session = msgspec.structs.replace(self.session, entries=self._count, bytes=self._bytes)
         return Step(session, tuple(self._entries), tuple(self._effects))
+
+    def _let_go(self) -> None:
+        """Alarms and questions to others end with the prompt or the wait that they belong to."""
+        session = self.session
+        shown, waiting = session.shown, session.waiting
+        here = f"q{shown.seq}" if shown is not None else waiting.id if waiting is not None else ""
+        for alarm in session.alarms:
+            if alarm.of != here:
+                self.want(DropTimer(id=self.new_id("f"), session=session.id, timer_id=alarm.id))
+        self.set(alarms=tuple(alarm for alarm in session.alarms if alarm.of == here))
+        if session.approval is not None and session.approval.id != here:
+            self.want(DropApproval(id=self.new_id("f"), session=session.id, approval=session.approval.id))
+            self.set(approval=None)
 
     # where it stands
 

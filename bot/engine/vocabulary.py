@@ -38,6 +38,8 @@ class Chatflow:
     name: ClassVar[str] = ""  # default: the class's name, RestartContainer -> restart-container
     description: ClassVar[str] = ""  # default: the class's docstring
     takes: ClassVar[Sequence[str]] = ()  # names that a caller may give besides the asked ones
+    # how open sessions of older versions come over: {"from": "*", "states": {old: new}, "drop": [names]}
+    migrates: ClassVar[Mapping[str, Any] | Sequence[Mapping[str, Any]]] = ()
 
 
 class State:
@@ -57,6 +59,7 @@ class Ask(State):
 
     `quiet` takes the default without asking; `only_if` (an expression) skips; `check` is a function of
     this file that may refuse an answer with a sentence; `title` is the short name in summaries.
+    `deadline_s` after it was asked it goes on by `late`, with None; every `remind_s` the person is reminded.
     """
 
     def __init__(
@@ -69,8 +72,12 @@ class Ask(State):
         quiet: bool = False,
         only_if: str | None = None,
         check: Hook | None = None,
+        deadline_s: int = 0,
+        late: str | None = None,
+        remind_s: int = 0,
     ) -> None:
         super().__init__()
+        self.deadline_s, self.late, self.remind_s = deadline_s, late, remind_s
         self.prompt, self.then, self.as_, self.title = prompt, then, as_ or prompt.as_, title
         self.quiet, self.only_if, self.check = quiet, only_if, check
 
@@ -83,6 +90,9 @@ class Ask(State):
             quiet=self.quiet,
             only_if=self.only_if,
             check=_hook_name(self.check),
+            deadline_s=self.deadline_s,
+            late=self.late,
+            remind_s=self.remind_s,
         )
 
 
@@ -185,29 +195,94 @@ class Choose(State):
 
 
 class Call(State):
-    """Run another flow inside this session, with arguments by name; its result gets the name `as_`."""
+    """Run another flow inside this session, with arguments by name; its result gets the name `as_`.
 
-    def __init__(self, flow: str, *, then: str | None = None, as_: str | None = None, **args: Any) -> None:
+    `alongside=True` begins it as a session of its own and goes on; the name gets {"session": id}, and a
+    `Wait(child=name)` waits for its end.
+    """
+
+    def __init__(
+        self,
+        flow: str,
+        *,
+        then: str | None = None,
+        as_: str | None = None,
+        alongside: bool = False,
+        **args: Any,
+    ) -> None:
         super().__init__()
-        self.flow, self.then, self.as_, self.args = flow, then, as_, args
+        self.flow, self.then, self.as_, self.args, self.alongside = flow, then, as_, args, alongside
 
     def compiled(self, name: str, following: str | None) -> form.State:
         return form.Call(
-            flow=self.flow, args=self.args, as_=self.as_ or name, then=_one(self.then, following)
+            flow=self.flow,
+            args=self.args,
+            as_=self.as_ or name,
+            then=_one(self.then, following),
+            alongside=self.alongside,
         )
 
 
+def Approval(
+    of: str | Sequence[str], *, need: int = 1, asks: str = "", summary: Sequence[str] = ()
+) -> form.Approval:
+    """Who has to agree: a role, or names or ids of people; `need` of them, never who asked."""
+    who = (of,) if isinstance(of, str) else tuple(of)
+    return form.Approval(of=who, need=need, asks=asks, summary=tuple(summary))
+
+
 class Wait(State):
-    """Wait `for_s` seconds (a number or an expression), or `until` a time of day "HH:MM" in UTC."""
+    """Wait for one thing.
+
+    A time: `for_s` seconds (a number or an expression), `until` a time of day "HH:MM", or `at` a date or
+    moment ("2026-12-24 03:00"), in `zone`; with `now=False` nobody can go on sooner. Or an `event` from
+    outside, whose data has `fields` ({name: "text" | "number" | "yes-no" | "any"}); an `approval`
+    (`Approval(…)`); or the session that a `Call(alongside=True)` began: `child=` its name. These may have
+    `timeout_s` and go on by `timed_out`; a refused approval goes on by `refused`. What came gets the name
+    `as_` (left out: the state's name).
+    """
 
     def __init__(
-        self, *, for_s: Any = None, until: str | None = None, says: str = "", then: str | None = None
+        self,
+        *,
+        for_s: Any = None,
+        until: str | None = None,
+        at: str | None = None,
+        zone: str = "",
+        now: bool = True,
+        event: str = "",
+        fields: Mapping[str, form.FieldKind] | None = None,
+        approval: form.Approval | None = None,
+        child: str = "",
+        as_: str | None = None,
+        timeout_s: Any = None,
+        timed_out: str | None = None,
+        refused: str | None = None,
+        says: str = "",
+        then: str | None = None,
     ) -> None:
         super().__init__()
-        self.for_s, self.until, self.says, self.then = for_s, until, says, then
+        self.then, self._as = then, as_
+        self._gives = bool(event or child or approval is not None)
+        self._fields: dict[str, Any] = {
+            "for_s": for_s,
+            "until": until,
+            "at": at,
+            "zone": zone,
+            "now": now,
+            "event": event,
+            "fields": dict(fields or {}),
+            "approval": approval,
+            "child": child,
+            "timeout_s": timeout_s,
+            "timed_out": timed_out,
+            "refused": refused,
+            "says": says,
+        }
 
     def compiled(self, name: str, following: str | None) -> form.State:
-        return form.Wait(for_s=self.for_s, until=self.until, says=self.says, then=_one(self.then, following))
+        as_ = (self._as or name) if self._gives else self._as
+        return form.Wait(as_=as_, then=_one(self.then, following), **self._fields)
 
 
 class End(State):

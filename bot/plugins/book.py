@@ -24,6 +24,7 @@ from bot.engine import compile, form
 from bot.engine.ready import Ready
 from bot.engine.refusals import Gone, NoSuchFlow
 from bot.plugins import builtin, limits
+from bot.plugins.history import Histories, KeptHistories, Published
 from bot.plugins.hooks import HookFailed, Hooks
 from bot.plugins.packages import Packages
 from bot.plugins.shelf import Held, Shelf, trouble
@@ -33,7 +34,7 @@ from bot.plugins.shelf import Trouble as Trouble
 log = structlog.get_logger("plugins")
 
 
-class KeptFlows(Protocol):
+class KeptFlows(KeptHistories, Protocol):
     """Where compiled flows are kept, by version. Both may raise Gone."""
 
     async def keep(self, version: str, raw: bytes) -> None:
@@ -41,6 +42,12 @@ class KeptFlows(Protocol):
 
     async def kept(self, version: str) -> bytes | None:
         """The bytes of a version, as they were kept."""
+
+    async def versions(self) -> list[str]:
+        """All versions that are kept."""
+
+    async def forget(self, version: str) -> None:
+        """Keep a version no longer."""
 
 
 class FlowBook:
@@ -67,6 +74,9 @@ class FlowBook:
         self._name_troubles: list[Trouble] = []
         self._ready: dict[str, Ready] = {}
         self._current: dict[str, str] = {}
+        self._of_files: dict[str, str] = {}  # flow -> its version as its file has it, calling nothing fixed
+        self.published = asyncio.Event()  # another version of some flow became current
+        self.histories = Histories(store)
         self._unpublished = (
             False  # something was loaded or is gone, and the flows are not what they should be
         )
@@ -79,6 +89,7 @@ class FlowBook:
 
         A file that takes its time holds nobody up: with `watch`, what is late comes while the bot serves.
         """
+        await self.histories.open()
         if self._package:
             for one in await asyncio.to_thread(builtin.built_in, self._package):
                 if one.says:
@@ -151,6 +162,55 @@ class FlowBook:
         """The current flows, by name."""
         return [self._ready[version] for _, version in sorted(self._current.items())]
 
+    async def back(self, name: str, version: str) -> Ready:
+        """Make an earlier version of a flow the current one again: one more publication.
+
+        It holds until the file says something else. Raises NoSuchFlow, NoSuchVersion, Gone.
+        """
+        async with self._turn:
+            current = self.current(name)
+            before = self.histories.find(name, version)
+            await self.bring([before.version])
+            if before.version != current.version:
+                again = Published(
+                    version=before.version,
+                    at_ms=time.time_ns() // 1_000_000,
+                    how="back",
+                    source=current.flow.source,
+                    title=self.by_version(before.version).flow.title,
+                    over=self._of_files.get(name, ""),
+                )
+                await self.histories.add(name, again)
+                log.info("flow.went_back", flow=name, version=before.version[:12])
+            await self._publish()
+            return self.current(name)
+
+    def kept_anyway(self) -> set[str]:
+        """The current versions and those of the histories."""
+        return {*self._current.values(), *self.histories.versions()}
+
+    async def collect(self, needed: set[str]) -> list[str]:
+        """Throw away every version but these, those that they call, and `kept_anyway`. Raises Gone."""
+        async with self._turn:
+            keep: set[str] = set()
+            todo = [*needed, *self.kept_anyway()]
+            while todo:
+                version = todo.pop()
+                if not version or version in keep:
+                    continue
+                keep.add(version)
+                try:
+                    await self.bring([version])
+                except NoSuchFlow:
+                    continue
+                todo += _pinned(self.by_version(version).flow)
+            gone = [version for version in await self._store.versions() if version not in keep]
+            for version in gone:
+                self._ready.pop(version, None)
+                await self._store.forget(version)
+            await self.hooks.keep_only({self.by_version(v).flow.hooks for v in keep if v in self._ready})
+            return gone
+
     def troubles(self) -> list[Trouble]:
         """What is wrong with the files, in their order."""
         return [*self._built_in_troubles, *self._shelf.troubles(), *self._name_troubles]
@@ -193,7 +253,8 @@ class FlowBook:
         for held in self._built_in:
             if any(flow.hooks for flow in held.flows):
                 await self.hooks.keep(held.source.sha256, held.source.text)
-        pinned, refused = pinned_all(chosen)
+        of_files = {name: compile.version_of(flow) for name, flow in chosen.items()}
+        pinned, refused = pinned_all(chosen, await self._gone_back(of_files))
         troubles += [trouble(flow.source, says, flow=flow.name) for flow, says in refused]
         current: dict[str, str] = {}
         for flow in pinned:
@@ -208,11 +269,46 @@ class FlowBook:
         for one in troubles:
             if one.says not in known:
                 log.warning("plugin.not_loaded", file=one.file, flow=one.flow, says=one.says)
-        self._current, self._name_troubles = current, troubles
+        changed = [name for name, version in current.items() if self._current.get(name) != version]
+        gone = self._current.keys() - current.keys()
+        self._current, self._name_troubles, self._of_files = current, troubles, of_files
+        if changed or gone:
+            self.published.set()
+        now_ms = time.time_ns() // 1_000_000
+        await asyncio.gather(*(self._note_published(name, now_ms) for name in changed))
+
+    async def _gone_back(self, of_files: Mapping[str, str]) -> dict[str, form.Flow]:
+        """The flows that were gone back to an older version since their files last changed."""
+        found = {}
+        for name, published in self.histories.gone_back().items():
+            if name not in of_files or published.over != of_files[name]:
+                continue
+            try:
+                await self.bring([published.version])
+            except NoSuchFlow:
+                log.warning("flow.history_lost", flow=name, version=published.version[:12])
+            else:
+                found[name] = self.by_version(published.version).flow
+        return found
+
+    async def _note_published(self, name: str, now_ms: int) -> None:
+        flow = self.current(name).flow
+        version = self._current[name]
+        if (back := self.histories.gone_back().get(name)) and back.version == version:
+            return
+        await self.histories.add(
+            name, Published(version=version, at_ms=now_ms, source=flow.source, title=flow.title)
+        )
 
 
-def pinned_all(flows: Mapping[str, form.Flow]) -> tuple[list[form.Flow], list[tuple[form.Flow, str]]]:
-    """Every flow with the versions of those it calls fixed; and those that call what is not there."""
+def pinned_all(
+    flows: Mapping[str, form.Flow], fixed: Mapping[str, form.Flow] | None = None
+) -> tuple[list[form.Flow], list[tuple[form.Flow, str]]]:
+    """Every flow with the versions of those it calls fixed; and those that call what is not there.
+
+    `fixed` ones count instead of those in `flows` and are what they were when they were published.
+    """
+    fixed = fixed or {}
     done: dict[str, str] = {}  # name -> version, "" on a circle
     out: dict[str, form.Flow] = {}
     refused: list[tuple[form.Flow, str]] = []
@@ -220,6 +316,9 @@ def pinned_all(flows: Mapping[str, form.Flow]) -> tuple[list[form.Flow], list[tu
 
     def visit(name: str, above: tuple[str, ...]) -> None:
         if name in done or name in bad or name not in flows:
+            return
+        if name in fixed:
+            out[name], done[name] = fixed[name], compile.version_of(fixed[name])
             return
         flow = flows[name]
         for called in sorted(compile.calls_of(flow)):

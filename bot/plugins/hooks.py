@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from bot.plugins import frames, limits
 from bot.plugins.process import Worker, WorkerLost
 
 log = structlog.get_logger("plugins")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class HookFailed(Exception):
@@ -46,6 +49,10 @@ class Hooks:
     async def keep(self, sha256: str, text: str) -> None:
         """Keep a file under its hash, on the disk when this returns."""
         await asyncio.to_thread(_keep, self._kept / sha256, text)
+
+    async def keep_only(self, needed: set[str]) -> None:
+        """Throw away the files that are none of these."""
+        await asyncio.to_thread(_keep_only, self._kept, needed)
 
     async def call(
         self,
@@ -132,6 +139,15 @@ class Hooks:
         worker, file.worker = file.worker, None
         if worker:
             await worker.end()
+
+
+def _keep_only(folder: Path, needed: set[str]) -> None:
+    if not folder.is_dir():
+        return
+    for one in folder.iterdir():
+        if _SHA256.fullmatch(one.name) and one.name not in needed:
+            shutil.rmtree(one)
+            log.info("plugin.file_collected", sha256=one.name)
 
 
 def _keep(folder: Path, text: str) -> None:

@@ -6,6 +6,11 @@
 | ask_facts | fleet.facts | reading changes nothing; the answer's commit has its id | that commit |
 | call_hook | the plugin's worker | hooks only compute; the answer's commit has its id | that commit |
 | set_timer | - | the commit of TimerDue has its id | that commit |
+| begin_session | turns.begin_child | the session's id and the commit's are in the effect | settle |
+| tell_parent | an event for that other session | the event's commit has its id | settle |
+| cancel_session | an event for that other session | the event's commit has its id | settle |
+| ask_approval | the list of what is asked | the same record | settle |
+| drop_approval | the list of what is asked | no record stays none | settle |
 | audit | audit.append | an id stands in the audit once | settle |
 | await_target | a look every 2 s | it only reads; the answer's commit has its id | that commit |
 | release_targets | claims.release | only what is the session's still is given back | settle |
@@ -27,20 +32,27 @@ from agent.orders.results import Outcome, Problem, Result
 from bot.engine import unsure
 from bot.engine.effects import (
     AnyEffect,
+    AskApproval,
     AskFacts,
     Audit,
     AwaitTarget,
+    BeginSession,
     CallHook,
+    CancelSession,
+    DropApproval,
     Notify,
     ReleaseTargets,
     SendOrder,
     SetTimer,
+    TellParent,
 )
 from bot.engine.events import (
     AnyEvent,
+    ChildEnded,
     FactsCame,
     HookReturned,
     OrderFinished,
+    ParentCancelled,
     Taken,
     TakenOver,
     TargetFree,
@@ -49,6 +61,7 @@ from bot.engine.events import (
 from bot.engine.refusals import Gone
 from bot.plugins.hooks import HookFailed
 from bot.runtime import limits
+from bot.runtime.asked import AskedList
 from bot.runtime.claims import Claims
 from bot.runtime.ports import AuditLog, Clock, Fleet, FlowBook
 from bot.runtime.turns import Turns
@@ -69,10 +82,17 @@ class Carrying:
     """The hands of the runtime."""
 
     def __init__(
-        self, turns: Turns, fleet: Fleet, flows: FlowBook, audit: AuditLog, claims: Claims, now_ms: Clock
+        self,
+        turns: Turns,
+        fleet: Fleet,
+        flows: FlowBook,
+        audit: AuditLog,
+        asked: AskedList,
+        claims: Claims,
+        now_ms: Clock,
     ) -> None:
         self._turns, self._fleet, self._flows, self._audit = turns, fleet, flows, audit
-        self._claims, self._now_ms = claims, now_ms
+        self._asked, self._claims, self._now_ms = asked, claims, now_ms
 
     async def carry_out(self, effect: AnyEffect, attempt: int) -> Done | Later:
         """Carry it out. "settle": to be settled by the caller. Raises Gone and OSError: later."""
@@ -98,6 +118,23 @@ class Carrying:
                     details=effect.details,
                     session=effect.session,
                 )
+            case BeginSession():
+                await self._turns.begin_child(effect)
+            case TellParent():
+                ended = ChildEnded(
+                    at_ms=self._now_ms(),
+                    session=effect.session,
+                    outcome=effect.outcome,
+                    result=effect.result,
+                )
+                await self._turns.system_said(effect.parent, ended, settled=())
+            case CancelSession():
+                over = ParentCancelled(at_ms=self._now_ms(), parent=effect.session)
+                await self._turns.system_said(effect.child, over, settled=())
+            case AskApproval():
+                await self._asked.put(effect)
+            case DropApproval():
+                await self._asked.drop(effect)
             case Notify():
                 log.info("notice", session=effect.session, person=effect.person, text=effect.text)
             case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.store import Conflict, Kind, Store
+from bot.store import Conflict, Kind, Record, Store
 
 
 class KeptFlows:
@@ -24,3 +24,29 @@ class KeptFlows:
         """The bytes of a version. Raises StoreGone, Tampered."""
         found = await self._store.get(Kind.FLOW, version)
         return None if found is None else found.body
+
+    async def versions(self) -> list[str]:
+        """All that are kept. Raises StoreGone."""
+        return [record.id for record in await self._all(Kind.FLOW)]
+
+    async def forget(self, version: str) -> None:
+        """Keep a version no longer. Raises StoreGone."""
+        await self._store.delete(Kind.FLOW, version)
+
+    async def histories(self) -> dict[str, bytes]:
+        """What `note` was told, by flow. Raises StoreGone."""
+        return {record.id: record.body for record in await self._all(Kind.HISTORY)}
+
+    async def note(self, flow: str, raw: bytes) -> None:
+        """Keep which versions of a flow were published. Raises StoreGone."""
+        await self._store.put(Kind.HISTORY, flow, raw)
+
+    async def _all(self, kind: Kind) -> list[Record]:
+        found: list[Record] = []
+        after = ""
+        while True:
+            page = await self._store.all(kind, after=after, limit=500)
+            found += page.items
+            after = page.after
+            if not after:
+                return found

@@ -15,6 +15,13 @@ LEASE_MS = 8_000  # how long an effect waits for a process that died with it
 RENEW_S = 2.5  # a living process says so: three chances before the lease ends
 CARRY_S = 60.0  # one carrying out: everything below has shorter limits of its own
 AT_ONCE = {"send_order": 64, "ask_facts": 64, "call_hook": 8, "audit": 256, "notify": 32, "set_timer": 128}
+AT_ONCE |= {  # sessions that speak to each other, and to those who are asked
+    "begin_session": 16,
+    "tell_parent": 32,
+    "cancel_session": 32,
+    "ask_approval": 32,
+    "drop_approval": 32,
+}
 AT_ONCE |= {"await_target": 64, "release_targets": 64}
 ROOM = 400  # leased at once by one process
 IDLE_S = 30.0  # looks at the store at least so often

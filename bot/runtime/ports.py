@@ -5,12 +5,13 @@ The store is no port: sessions live there and nowhere else, so it is the real on
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bot.engine.effects import AskFacts, SendOrder
 from bot.engine.events import FactsCame
-from bot.engine.ready import Flows
+from bot.engine.ready import Flows, Ready
 
 
 class Person(Protocol):
@@ -71,6 +72,19 @@ class FlowBook(Flows, Protocol):
 
     async def bring(self, versions: Iterable[str]) -> None:
         """Make versions ready for `by_version`. Raises NoSuchFlow, Gone."""
+
+    @property
+    def published(self) -> asyncio.Event:
+        """Set when another version of a flow became current."""
+
+    def flows(self) -> list[Ready]:
+        """The current flows."""
+
+    def kept_anyway(self) -> set[str]:
+        """Versions that are kept whoever needs them: the current ones and those of the history."""
+
+    async def collect(self, needed: set[str]) -> list[str]:
+        """Throw away all other versions, but for those that these call. Returns what is gone."""
 
     async def call_hook(self, version: str, hook: str, names: Mapping[str, Any]) -> Any:
         """What a function of a flow's own file returns. Raises HookFailed, Gone."""

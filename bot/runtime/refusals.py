@@ -51,3 +51,11 @@ class FlowGone(Gone):
     code = "flow_gone"
     says = "This session runs on a version of the chatflow {flow!r} that is not here (any more)."
     do = "Put the chatflow's file back and start Hercules again, or begin a new session."
+
+
+class FlowVanished(Gone):
+    """The chatflow of a session is no longer there: the session rests, and goes on when it returns."""
+
+    code = "flow_vanished"
+    says = "The chatflow {flow!r} is not here (any more), so this conversation rests where it is."
+    do = "Put its file back and it goes on; or cancel it."

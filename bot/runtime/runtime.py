@@ -15,26 +15,31 @@ import msgspec
 import structlog
 
 from agent.orders.results import Progress, Result
-from bot.engine import text
+from bot.engine import text, times
 from bot.engine.events import (
     Answered,
     AnyEvent,
+    Approved,
     CancelAsked,
     ChangeAsked,
+    EventCame,
     Opened,
     OrderFinished,
     UndoAsked,
     WentBack,
 )
+from bot.engine.filters import Unfit
 from bot.engine.ids import derived
 from bot.engine.refusals import IdReused, InvalidAnswer, NoSuchSession
 from bot.engine.session import Entry, Session
 from bot.runtime import limits, preparing, records
+from bot.runtime.asked import Asked, AskedList, is_asked, name_of
 from bot.runtime.carrying import Carrying
 from bot.runtime.claims import Claims
 from bot.runtime.ports import AuditLog, Clock, Fleet, FlowBook, Names, Person, Sealer
 from bot.runtime.refusals import BadId, NotYours, TooManyOpen
 from bot.runtime.turns import Turns, View
+from bot.runtime.versions import Versions
 from bot.runtime.watching import Update, updates, wait_for_entries
 from bot.runtime.workers import Parked, Workers
 from bot.store import Store, Tampered
@@ -89,21 +94,27 @@ class Runtime:
         body_key: bytes,
         now_ms: Clock,
         names: Names = _somebody,
+        zone: str = "",
     ) -> None:
         self._store, self._fleet, self._sealer, self._flows = store, fleet, sealer, flows
         self._body_key, self._now_ms = body_key, now_ms
         self._turns = Turns(store, flows, now_ms)
+        self._zone = zone
+        self._asked, claims = AskedList(store, self._turns), Claims(store, names, now_ms)
+        self._versions = Versions(store, self._turns, flows, now_ms)
         self._workers = Workers(
-            store, Carrying(self._turns, fleet, flows, audit, Claims(store, names, now_ms), now_ms), now_ms
+            store, Carrying(self._turns, fleet, flows, audit, self._asked, claims, now_ms), now_ms
         )
         self._order_sessions: OrderedDict[str, str] = OrderedDict()
 
     async def start(self) -> None:
         """Begin to carry out effects; what another process left undone is taken up as its leases end."""
         self._workers.start()
+        self._versions.start()
 
     async def stop(self) -> None:
         """Stop carrying out. Sessions stay where they are."""
+        await self._versions.stop()
         await self._workers.stop()
 
     # What people do
@@ -116,9 +127,11 @@ class Runtime:
         flow: str,
         answers: Mapping[str, Any] | None = None,
         typed: str = "",
+        zone: str = "",
     ) -> View:
         """Begin a session; the same id of the same person meets the same session.
 
+        `zone` is the time zone of whoever speaks, "" for that of the installation.
         Raises BadId, NoSuchFlow, InvalidAnswer, IdReused, TooManyOpen, FlowBroken, Gone.
         """
         who, given = _id_of(person), dict(answers or {})
@@ -141,6 +154,7 @@ class Runtime:
                 answers=given,
                 node=node,
                 opened_for=typed[: limits.TYPED_LENGTH],
+                zone=_checked_zone(zone) or self._zone,
             )
             view = await self._turns.open(session_id, who, flow, event, by=by, body_sha=sha)
         except StoredIdReused as e:
@@ -204,11 +218,57 @@ class Runtime:
 
         return await self._did(person, session_id, id, ["cancel", seq], event)
 
+    async def tell(self, *, person: Person | str, session_id: str, id: str, name: str, data: Any) -> View:
+        """Say that something happened outside. Kept until the session waits for it.
+
+        Raises NoSuchEvent, InvalidAnswer, MailFull, NotNow, IdReused, NoSuchSession …
+        """
+        _small(data)
+
+        async def event(session: Session) -> AnyEvent:
+            return EventCame(at_ms=self._now_ms(), by=_id_of(person), name=name, event_id=id, data=data)
+
+        return await self._did(person, session_id, id, ["event", name, data], event)
+
+    async def approve(self, *, person: Person, session_id: str, id: str, yes: bool, reason: str = "") -> View:
+        """Agree to what waits for approval, or refuse with a reason.
+
+        Raises NotAsked, Voted, InvalidAnswer, NotNow, IdReused, NoSuchSession …
+        """
+        by = f"{person.id}:{_checked_id(id)}"
+        sha = records.fingerprint(self._body_key, ["approve", yes, reason])
+        session = await self._turns.load(session_id)
+        if not is_asked(session, person):
+            first = await self._turns.first_outcome(session_id, by=by, body_sha=sha, id=id)
+            if first is not None:
+                return first
+            if not _is_owner(person) and session.person != person.id:
+                raise NoSuchSession()  # to whoever is not asked it does not exist
+        approval = session.approval.id if session.approval is not None else ""
+
+        async def event(session: Session) -> AnyEvent:
+            return Approved(
+                at_ms=self._now_ms(),
+                by=person.id,
+                approval=approval,
+                answer_id=id,
+                yes=yes,
+                reason=reason,
+                name=name_of(person),
+                role=person.role,
+            )
+
+        return await self._turns.person_did(session, event, by=by, body_sha=sha, id=id, sure=True)
+
     # What people see
+
+    async def asked(self, person: Person) -> list[Asked]:
+        """What waits for this person's approval, oldest first."""
+        return await self._asked.of(person)
 
     async def view(self, *, person: Person | str, session_id: str) -> View:
         """The session as it is. Raises NoSuchSession."""
-        return View(session=records.public(await self._seen(person, session_id)))
+        return View(session=self._turns.shown(await self._seen(person, session_id)))
 
     async def entries(
         self,
@@ -355,6 +415,14 @@ def _checked_id(id: str) -> str:
     if not 0 < len(id) <= limits.ID_LENGTH or not id.isprintable():
         raise BadId(most=limits.ID_LENGTH)
     return id
+
+
+def _checked_zone(zone: str) -> str:
+    try:
+        times.zone_of(zone)
+    except Unfit as e:
+        raise InvalidAnswer([{"field": "zone", "says": f"{e}."}]) from e
+    return zone
 
 
 def _small(value: Any) -> Any:

@@ -17,28 +17,34 @@ from contextlib import contextmanager
 import msgspec
 import structlog
 
-from bot.engine import unsure, wayon
+from bot.engine import migrate, unsure, wayon
 from bot.engine.advance import advance, open_session
+from bot.engine.effects import BeginSession
 from bot.engine.events import (
     AnyEvent,
+    CancelAsked,
+    ChildEnded,
     Event,
     FactsCame,
     HookReturned,
+    Migrated,
     Opened,
     OrderFinished,
+    ParentCancelled,
     Taken,
     TakenOver,
     TargetFree,
     TimerDue,
 )
 from bot.engine.ids import derived
+from bot.engine.ready import Ready
 from bot.engine.refusals import IdReused, NoSuchFlow, NoSuchSession, Refused, Stale
 from bot.engine.session import Session
 from bot.engine.step import Step
 from bot.engine.turn import Fault, Turn
 from bot.runtime import limits, records
 from bot.runtime.ports import Clock, FlowBook
-from bot.runtime.refusals import Crowded, FlowBroken, FlowGone
+from bot.runtime.refusals import Crowded, FlowBroken, FlowGone, FlowVanished
 from bot.store import Commit, Committed, Repeated, Store, StoreGone, Superseded
 from bot.store.errors import BadName, StoreEmptied, StoreFull
 from bot.store.errors import IdReused as StoredIdReused
@@ -71,6 +77,8 @@ class Turns:
         self._store, self._flows, self._now_ms = store, flows, now_ms
         self._told: dict[str, set[_Told]] = {}  # by session: who watches it here
         self._under_way: Counter[str] = Counter()  # by session: our commits whose outcome is to come
+        # told of sessions that have to come over to a newer version
+        self.outdated: Callable[[Session, Ready], None] | None = None
 
     @contextmanager
     def told(self, session_id: str, event: asyncio.Event) -> Iterator[deque[Step]]:
@@ -107,12 +115,53 @@ class Turns:
         raw = self._store.remembered(session_id)
         return records.session_of(raw) if raw is not None else None
 
+    async def begin_child(self, wish: BeginSession) -> None:
+        """Begin a session alongside; twice is once. Its parent is told when it cannot begin. Raises Gone."""
+        event = Opened(
+            at_ms=self._now_ms(),
+            by=wish.person,
+            answers=wish.answers,
+            node=wish.node,
+            zone=wish.zone,
+            parent=wish.session,
+            generation=wish.generation,
+        )
+        try:
+            if wish.version:
+                await self._flows.bring([wish.version])
+            await self.open(
+                wish.child,
+                wish.person,
+                wish.flow,
+                event,
+                by=f"begin:{wish.id}",
+                body_sha="",
+                version=wish.version,
+            )
+        except (Refused, FlowBroken) as e:
+            log.warning("session.not_begun", session=wish.session, flow=wish.flow, why=e.sentence)
+            ended = ChildEnded(
+                at_ms=self._now_ms(),
+                session=wish.child,
+                outcome="failed",
+                result={"outcome": "failed", "problem": e.sentence},
+            )
+            await self.system_said(wish.session, ended, settled=())
+
     async def open(
-        self, session_id: str, person: str, flow: str, event: Opened, *, by: str, body_sha: str
+        self,
+        session_id: str,
+        person: str,
+        flow: str,
+        event: Opened,
+        *,
+        by: str,
+        body_sha: str,
+        version: str = "",
     ) -> View:
         """The first commit of a session. Raises IdReused as store error, NoSuchFlow, InvalidAnswer."""
         try:
-            step = open_session(self._flows, flow, session_id, person, event)
+            step = open_session(self._flows, flow, session_id, person, event, version=version)
         except Refused:
             raise
         except Exception as e:
@@ -153,6 +202,7 @@ class Turns:
             outcome = await self._commit_known(commit, id, shown)
             match outcome:
                 case Committed():
+                    self._note_version(step.session)
                     return View(session=shown.session)
                 case Repeated():
                     return View(session=records.outcome_of(outcome.outcome), repeated=True)
@@ -188,6 +238,7 @@ class Turns:
             shown, commit = self._commit_of(step, session.version, by, "", settled)
             outcome = await self._commit(commit, shown)
             if not isinstance(outcome, Superseded):
+                self._note_version(step.session)
                 return True
             session = await self._present(session_id, outcome)
         raise Crowded()
@@ -200,7 +251,37 @@ class Turns:
             return View(session=records.outcome_of(outcome.outcome), repeated=True)
         return None
 
+    def _note_version(self, session: Session) -> None:
+        """A session that has yet to come over to a newer version of its flow is told of."""
+        if self.outdated is None or session.status != "open":
+            return
+        try:
+            to = self._flows.current(session.flow)
+        except NoSuchFlow:
+            return
+        if to.version != session.flow_version and migrate.is_due(session, to):
+            self.outdated(session, to)
+
+    def why_parked(self, session: Session) -> str:
+        """Why an open session rests: its chatflow is gone. "" when it does not."""
+        if session.status != "open":
+            return ""
+        for frame in session.stack:
+            try:
+                self._flows.current(frame.flow)
+            except NoSuchFlow:
+                return f"{FlowVanished(flow=frame.flow).sentence} {FlowVanished.do}"
+        return ""
+
+    def shown(self, session: Session) -> Session:
+        """The session as channels see it."""
+        public = records.public(session)
+        why = self.why_parked(session)
+        return msgspec.structs.replace(public, status="parked", parked=why) if why else public
+
     async def _bring(self, session: Session) -> None:
+        if session.status != "open":
+            return  # what is said of it now needs no flow
         try:
             await self._flows.bring(frame.version for frame in session.stack)
         except NoSuchFlow as e:
@@ -208,6 +289,9 @@ class Turns:
             raise FlowGone(flow=session.flow) from e
 
     def _advanced(self, session: Session, event: AnyEvent) -> Step:
+        ends = isinstance(event, CancelAsked | ParentCancelled) or _is_ending(session)
+        if not ends and self.why_parked(session):
+            raise FlowVanished(flow=session.flow)
         try:
             step = advance(self._flows, session, event)
         except Refused:
@@ -318,6 +402,11 @@ class Turns:
             raise StoreGone(why="it did not say whether it took the answer") from None
 
 
+def _is_ending(session: Session) -> bool:
+    """Whether it only takes back what was done, for which its flow is not asked."""
+    return session.stopping or (session.unwinding is not None and session.unwinding.goal == "cancel")
+
+
 def _corrects(session: Session, event: AnyEvent) -> bool:
     """Whether an event still counts for a session that has ended: what was not known is known now."""
     return isinstance(event, OrderFinished) and unsure.is_unsettled(session, event.order_id)
@@ -343,5 +432,11 @@ def commit_id_of(event: AnyEvent) -> str:
             return derived("c", "timer", event.timer_id)
         case HookReturned():
             return derived("c", "hook", event.hook_id)
+        case ChildEnded():
+            return derived("c", "child", event.session)
+        case ParentCancelled():
+            return derived("c", "parent", event.parent)
+        case Migrated():
+            return derived("c", "migrated", event.to)
         case _:
             raise TypeError(f"{type(event).__name__} is no event of the system")

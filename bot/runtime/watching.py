@@ -68,7 +68,7 @@ async def updates(
                 continue  # nothing new, or what our own commits come to will be told
             watcher.ahead = 0
             try:
-                session = records.public(await turns.load(session_id))
+                session = turns.shown(await turns.load(session_id))
                 while n < session.entries:  # what came after the session was read comes with its own hint
                     limit = min(limits.ENTRIES_AT_ONCE, session.entries - n)
                     for number, raw in await store.entries(session_id, n, limit):

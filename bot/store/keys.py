@@ -46,6 +46,8 @@ class Kind(StrEnum):
     ANSWER = "answer"  # first answer to an id of a call outside sessions
     AUDIT = "audit"  # checkpoints
     SETTING = "setting"
+    APPROVAL = "approval"  # a question that waits for somebody's approval
+    HISTORY = "history"  # which versions of a flow were published, and when
 
 
 SPREAD = frozenset({Kind.CLAIM, Kind.ORDER, Kind.SIGN_IN, Kind.BLOB, Kind.UPLOAD, Kind.ANSWER})

@@ -27,7 +27,7 @@ from bot.engine.events import (
 )
 from bot.engine.ready import Ready
 from bot.engine.refusals import NoSuchFlow
-from bot.engine.session import Entry, Session, Shown, Waiting
+from bot.engine.session import Alarm, Entry, Session, Shown, Waiting
 from bot.engine.step import Step
 from bot.engine.vocabulary import Chatflow
 
@@ -63,13 +63,22 @@ class Play:
         answers: dict[str, Any] | None = None,
         at_ms: int = 1_000,
         id: str = "s-1",
+        parent: str = "",
+        generation: int = 0,
     ) -> None:
         self.book = Book(*flows)
         self.now_ms = at_ms
         self.entries: list[Entry] = []
         self.effects: list[Any] = []
         first = self.book._ready[0].flow.name
-        opened = Opened(at_ms=at_ms, by=PERSON, answers=answers or {}, node=NODE)
+        opened = Opened(
+            at_ms=at_ms,
+            by=PERSON,
+            answers=answers or {},
+            node=NODE,
+            parent=parent,
+            generation=generation,
+        )
         self._took(open_session(self.book, first, id, PERSON, opened))
 
     # what stands
@@ -146,10 +155,15 @@ class Play:
         assert waiting is not None
         return self.take(lambda at: HookReturned(at_ms=at, hook_id=waiting.id, value=value, problem=problem))
 
-    def due(self) -> Play:
+    def alarm(self, kind: str) -> Alarm:
+        """The alarm of that kind, which stands beside a prompt or a wait."""
+        return next(alarm for alarm in self.session.alarms if alarm.kind == kind)
+
+    def due(self, kind: str = "") -> Play:
+        """The timer of the wait rings, or the alarm of that kind."""
         waiting = self.session.waiting
-        assert waiting is not None
-        return self.take(lambda at: TimerDue(at_ms=at, timer_id=waiting.id))
+        timer = waiting.id if waiting is not None and not kind else self.alarm(kind or "pause").id
+        return self.take(lambda at: TimerDue(at_ms=at, timer_id=timer))
 
     def lookups(self) -> list[AskFacts]:
         return [e for e in self.effects if isinstance(e, AskFacts)]

@@ -135,25 +135,25 @@ class Sleeper(Chatflow):
 
 def test_waits_set_a_timer_and_go_on_when_it_is_due() -> None:
     play = Play(Sleeper, at_ms=5 * DAY_MS).answer(90)
-    waiting = play.session.waiting
-    assert waiting is not None and waiting.kind == "timer" and waiting.due_ms == play.now_ms + 90_000
+    alarm = play.alarm("pause")
+    assert alarm.due_ms == play.now_ms + 90_000
     timer = play.effects[-1]
-    assert isinstance(timer, SetTimer) and (timer.id, timer.due_ms) == (waiting.id, waiting.due_ms)
+    assert isinstance(timer, SetTimer) and (timer.id, timer.due_ms) == (alarm.id, alarm.due_ms)
     play.due()
-    assert play.waiting.due_ms == 5 * DAY_MS + 3 * 3600 * 1000
+    assert play.alarm("pause").due_ms == 5 * DAY_MS + 3 * 3600 * 1000
     assert play.due().session.outcome == "done"
 
 
 def test_a_time_of_day_that_has_passed_is_tomorrow() -> None:
     play = Play(Sleeper, at_ms=5 * DAY_MS + 4 * 3600 * 1000).answer(1).due()
-    assert play.waiting.due_ms == 6 * DAY_MS + 3 * 3600 * 1000
+    assert play.alarm("pause").due_ms == 6 * DAY_MS + 3 * 3600 * 1000
 
 
 def test_back_and_cancel_leave_a_wait_and_drop_its_timer() -> None:
     play = Play(Sleeper).answer(90)
-    old = play.session.waiting
+    old = play.alarm("pause")
     play.back()
-    assert play.shown.name == "how_long" and old is not None
+    assert play.shown.name == "how_long"
     assert [e.timer_id for e in play.effects if isinstance(e, DropTimer)] == [old.id]
     play.answer(5)
     with pytest.raises(Stale):

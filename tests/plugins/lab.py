@@ -25,12 +25,25 @@ class Memory:
 
     def __init__(self) -> None:
         self.flows: dict[str, bytes] = {}
+        self.noted: dict[str, bytes] = {}
 
     async def keep(self, version: str, raw: bytes) -> None:
         self.flows[version] = raw
 
     async def kept(self, version: str) -> bytes | None:
         return self.flows.get(version)
+
+    async def versions(self) -> list[str]:
+        return list(self.flows)
+
+    async def forget(self, version: str) -> None:
+        del self.flows[version]
+
+    async def histories(self) -> dict[str, bytes]:
+        return dict(self.noted)
+
+    async def note(self, flow: str, raw: bytes) -> None:
+        self.noted[flow] = raw
 
 
 class Books:

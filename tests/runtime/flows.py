@@ -1,6 +1,7 @@
 """Small flows that the runtime's tests are played with."""
 
 from bot.engine import (
+    Approval,
     Ask,
     Call,
     Chatflow,
@@ -126,3 +127,57 @@ class Halt(Chatflow):
     more = Ask(Text("What now?"))
     done = End("Stopped.")
     left = End("Left.", outcome="unchanged")
+
+
+class Night(Chatflow):
+    """Waits for a time of day."""
+
+    title = "Night"
+    guest = Ask(Text("Who?"))
+    night = Wait(until="03:00", zone="Europe/Brussels")
+    done = End("Good morning {{ guest }}.")
+
+
+class Build(Chatflow):
+    """Waits for an event from outside."""
+
+    title = "Build"
+    what = Ask(Text("What?"))
+    built = Wait(event="build.done", fields={"ok": "yes-no"}, timeout_s=3_600, timed_out="late")
+    done = End("Built: {{ built.ok }}.")
+    late = End("Too late.", outcome="failed")
+
+
+class Ship(Chatflow):
+    """Waits for two people."""
+
+    title = "Ship"
+    what = Ask(Text("What?"))
+    agree = Wait(
+        approval=Approval("operator", need=2, asks="Ship **{{ what }}**?", summary=["what"]), refused="no"
+    )
+    done = End("Shipped.")
+    no = End("No: {{ agree.reason }}", outcome="unchanged")
+
+
+class Inside(Chatflow):
+    """Runs alongside."""
+
+    title = "Inside"
+    risk = "changes"
+    ref = Ask(Text("Which image?"))
+    pulling = Do(orders.ResolveImage(reference="{{ ref }}"))
+    done = End("Found.", result={"found": "{{ ref }}"})
+
+
+class Family(Chatflow):
+    """Begins a session alongside, waits for it, and is reminded."""
+
+    title = "Family"
+    risk = "changes"
+    ref = Ask(Text("Which?"), deadline_s=3_600, late="late", remind_s=600)
+    begun = Call("inside", alongside=True, ref="{{ ref }}")
+    meanwhile = Ask(Text("Meanwhile?"))
+    wait = Wait(child="begun")
+    done = End("{{ wait.found }}")
+    late = End("Too late.", outcome="failed")
