@@ -134,3 +134,18 @@ class Everywhere(Chatflow):
     more = Ask(Text("What now?"))
     done = End("Fetched on {{ pulling.done | join(', ') }}.")
     left = End("Left.", outcome="unchanged")
+
+
+class Halt(Chatflow):
+    """Stops something that was there before, which somebody else may be at."""
+
+    title = "Halt"
+    risk = "disturbs"
+    sure = Ask(Confirm("Stop it?"), then={"yes": "stopping", "no": "left"})
+    stopping = Do(
+        orders.StopTarget(target={"type": "part", "deployment": "d-0000000000000000"}),
+        says="Stopping the wiki",
+    )
+    more = Ask(Text("What now?"))
+    done = End("Stopped.")
+    left = End("Left.", outcome="unchanged")
