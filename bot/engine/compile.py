@@ -80,7 +80,7 @@ def compile_class(cls: type[Chatflow], *, source: str = "", hooks: str = "") -> 
         )
         flow = _canonical(flow)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as e:
-        raise FlowRefused(name, [Problem("", "form", f"It cannot be kept as data: {e}.")], file) from e
+        raise FlowRefused(name, _with_lines(_no_data(written, e), lines), file) from e
     return checked(flow, lines=lines, file=file)
 
 
@@ -199,6 +199,17 @@ def _hook_mistakes(state: State) -> list[str]:
         for hook in hooks
         if hook is not None and not (callable(hook) and str(getattr(hook, "__qualname__", "")).isidentifier())
     ]
+
+
+def _no_data(written: Mapping[str, State], e: Exception) -> list[Problem]:
+    """Which states cannot be kept as data: something in them has a wrong type."""
+    found = []
+    for state, one in written.items():
+        try:
+            msgspec.json.decode(msgspec.json.encode(one.compiled(state, "next")), type=form.State)
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as wrong:
+            found.append(Problem(state, "form", f"It cannot be kept as data: {wrong}."))
+    return found or [Problem("", "form", f"It cannot be kept as data: {e}.")]
 
 
 def _with_lines(found: list[Problem], lines: Mapping[str, int]) -> list[Problem]:

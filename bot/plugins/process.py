@@ -73,10 +73,12 @@ class Worker:
                 return await frames.read_answer(stdout, limits.REPLY_BYTES)
         except TimeoutError:
             raise await self._lost(
-                "time", f"It was not done within {within_s:g} s, so it was stopped."
+                "time", f"It was not done within {within_s:g} s, so it was stopped: look for what never ends."
             ) from None
         except frames.TooMuch:
-            raise await self._lost("size", "It returned more than is taken, so it was stopped.") from None
+            raise await self._lost(
+                "size", "It returned more than is taken, so it was stopped: let it return less."
+            ) from None
         except (asyncio.IncompleteReadError, ConnectionError):
             raise await self._lost("ended", await self._ending()) from None
         except msgspec.MsgspecError:
@@ -120,12 +122,12 @@ class Worker:
         try:
             code = await asyncio.wait_for(self._process.wait(), GONE_S)
         except TimeoutError:
-            return "It closed the pipe for its answers, so it was stopped."
+            return "It closed the pipe for its answers, so it was stopped: leave that to Hercules."
         if code == -signal.SIGXCPU:
-            return f"It used more than {limits.CPU_S} s of processor time, so it was stopped."
+            return f"It used more than {limits.CPU_S} s of processor time, so it was stopped: let it do less."
         if code < 0:
-            return f"Its process was ended by the signal {signal.Signals(-code).name}."
-        return f"Its process ended by itself (exit code {code})."
+            return f"Its process was ended by the signal {signal.Signals(-code).name}: look for what ends it."
+        return f"Its process ended by itself (exit code {code}): leave out what ends it."
 
 
 async def compiled(

@@ -22,7 +22,7 @@ from typing import BinaryIO, TypeVar
 
 from bot.engine import compile, form, messages
 from bot.engine.vocabulary import Chatflow
-from bot.plugins import builtin, frames, limits
+from bot.plugins import builtin, frames, limits, manners
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 T = TypeVar("T")
@@ -37,6 +37,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a plugin prints is not an answer
     _limit()
+    manners.keep()
     questions = sys.stdin.buffer
     file, module = "", ModuleType("none")
     while (asked := frames.read_question(questions)) is not None:
@@ -98,12 +99,13 @@ def _guarded(file: str, do: Callable[[], T]) -> T | frames.Fault:
         return _mistakes(refused)
     except SyntaxError as e:
         where = e.lineno or 0 if e.filename == file else _line(e, file)
-        return frames.Fault(f"It is not Python: {e.msg}.", where)
+        return frames.Fault(f"It is not Python: {e.msg}. Look at that line and the one above.", where)
     except MemoryError as e:
         most = limits.MEMORY_BYTES // 1024**2
-        return frames.Fault(f"It needs more memory than the {most} MiB it has.", _line(e, file))
+        says = f"It needs more memory than the {most} MiB it has: let it ask for less."
+        return frames.Fault(says, _line(e, file))
     except BaseException as e:
-        return frames.Fault(f"{_short(e)}.", _line(e, file))
+        return frames.Fault(f"{_short(e)}. {_remedy(e)}".rstrip(), _line(e, file))
 
 
 def _mistakes(refused: compile.FlowRefused) -> frames.Fault:
@@ -131,9 +133,9 @@ def _load(load: frames.Load) -> frames.Compiled:
         and not name.startswith("_")
     ]
     if not found:
-        raise Unfit("There is no chatflow in it (class Name(Chatflow): …)")
+        raise Unfit("There is no chatflow in it: write class Name(Chatflow): …, or begin its name with _")
     if len(found) > limits.FLOWS_PER_FILE:
-        raise Unfit(f"It has {len(found)} chatflows; {limits.FLOWS_PER_FILE} are taken")
+        raise Unfit(f"It has {len(found)} chatflows; {limits.FLOWS_PER_FILE} are taken: use several files")
     return frames.Compiled(tuple(compile.encode(_compiled(module, cls, load)).decode() for cls in found))
 
 
@@ -149,6 +151,7 @@ def _imported(file: str, text: str) -> ModuleType:
     module = ModuleType("plugin")
     module.__file__ = file
     sys.modules[module.__name__] = module
+    text = text.removeprefix("\ufeff")  # some editors put it there
     exec(builtins.compile(text, file, "exec", dont_inherit=True), vars(module))  # noqa: S102 - made for it
     return module
 
@@ -164,6 +167,24 @@ def _line(e: BaseException, file: str) -> int:
     """The innermost line of the plugin's own file."""
     lines = [frame.lineno or 0 for frame in traceback.extract_tb(e.__traceback__) if frame.filename == file]
     return lines[-1] if lines else 0
+
+
+def _remedy(e: BaseException) -> str:
+    match e:
+        case Unfit() | PermissionError():
+            return ""  # says it itself
+        case ModuleNotFoundError():
+            return "Install that package where Hercules is installed, or leave the import out."
+        case ImportError():
+            return "Look at how it is spelled (docs/authoring.md lists the words)."
+        case SystemExit() | KeyboardInterrupt():
+            return "Leave out what ends the process: a plugin only declares."
+        case RecursionError():
+            return "A function calls itself without end."
+        case TypeError() | AttributeError() | NameError():
+            return "Look at how that line spells its words (docs/authoring.md lists them)."
+        case _:
+            return "It came up while the file was read; mend that line."
 
 
 def _short(e: BaseException) -> str:

@@ -94,7 +94,7 @@ async def test_a_file_that_never_ends_is_stopped(books: Books, monkeypatch: pyte
     book = await books.open()
     assert names(book) == ["hello"]
     assert [trouble.says for trouble in book.troubles()] == [
-        "It was not done within 3 s, so it was stopped."
+        "It was not done within 3 s, so it was stopped: look for what never ends."
     ] * 2
     assert not workers()
 
