@@ -181,3 +181,15 @@ class Family(Chatflow):
     wait = Wait(child="begun")
     done = End("{{ wait.found }}")
     late = End("Too late.", outcome="failed")
+
+
+class PickStop(Chatflow):
+    """Stops what was picked from the fleet's facts."""
+
+    title = "Pick and stop"
+    risk = "disturbs"
+    which = Ask(Pick("Which?", options=facts.containers(state="running")))
+    sure = Ask(Confirm("Stop {{ which.name }}?"), then={"yes": "stopping", "no": "left"})
+    stopping = Do(orders.StopTarget(target="{{ which.target }}"), says="Stopping it")
+    done = End("Stopped {{ which.name }}.")
+    left = End("Left.", outcome="unchanged")
