@@ -105,6 +105,7 @@ def leave(turn: Turn, shown: Shown) -> None:
     session = turn.session
     undo, why = session.undos[-1], shown.problem
     turn.enter("problem", markdown.tree(f"Left as it is: {undo.says}. {why}"), outcome="left", node=undo.node)
+    turn.audit("undo.left", verb=str(undo.order["verb"]), node=undo.node)
     if session.unsure is not None:
         unsure.remember(turn, session.unsure.id, node=undo.node, verb=session.unsure.verb, says=undo.says)
     turn.set(

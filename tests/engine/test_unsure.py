@@ -128,6 +128,8 @@ def test_what_was_left_is_told_at_the_end_with_its_reason() -> None:
     play = Play(Two).answer(True).finish().finish().cancel().finish("failed")
     assert "Port 80 is taken" in play.shown.problem
     play.answer("retry").finish("refused").answer("leave").finish()
+    audited = [e.details for e in play.effects if getattr(e, "what", "") == "undo.left"]
+    assert [one["verb"] for one in audited] == ["container.start"]
     ended = play.said("ended")[0]
     assert "This stays as it is:" in ended
     assert "Taking back: Stopping it. It could not be taken back: Port 80 is taken." in ended
