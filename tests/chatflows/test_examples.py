@@ -121,7 +121,7 @@ def test_restart_healthy() -> None:
 
 
 def test_fetch_image() -> None:
-    play = went(went(begun("fetch-image", "nginx:1.27"), pin=PIN, **PIN).answer(True))
+    play = went(went(begun("fetch-image", "nginx:1.27"), **PIN).answer(True), pin=PIN)
     assert (play.session.outcome, play.verbs()) == ("done", ["image.resolve", "image.pull"])
     assert went(begun("fetch-image", "nope"), "failed").session.outcome == "failed"
 
