@@ -92,7 +92,7 @@ class EnrolNode(BaseOrder, tag="node.enrol", frozen=True):
     """Take a machine that asked to join into the fleet, under a name."""
 
     name: Name
-    ticket: Annotated[str, Meta(min_length=1, max_length=200)] = ""
+    ticket: Annotated[str, Meta(max_length=200)] = ""
 
 
 class CloneDeployment(BaseOrder, tag="deployment.clone", frozen=True):
