@@ -91,6 +91,9 @@ def lines_of(cls: type[Chatflow]) -> dict[str, int]:
 
 def checked(flow: form.Flow, *, lines: Mapping[str, int] | None = None, file: str = "") -> form.Flow:
     """The same flow, if it can run. Raises FlowRefused."""
+    if len(encode(flow)) > checks.FLOW_BYTES:  # what is far too large is not even looked at
+        says = f"A chatflow may have {checks.FLOW_BYTES} bytes when compiled: split it."
+        raise FlowRefused(flow.name, [Problem("", "size", says)], file or flow.source)
     found = checks.errors(flow)
     if found:
         raise FlowRefused(flow.name, _with_lines(found, lines or {}), file or flow.source)

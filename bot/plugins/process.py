@@ -126,7 +126,8 @@ class Worker:
         if code == -signal.SIGXCPU:
             return f"It used more than {limits.CPU_S} s of processor time, so it was stopped: let it do less."
         if code < 0:
-            return f"Its process was ended by the signal {signal.Signals(-code).name}: look for what ends it."
+            says = f"Its process was ended by the signal {signal.Signals(-code).name}: look for what ends it"
+            return f"{says}, or needs much memory ({limits.MEMORY_BYTES // 1024**2} MiB are there)."
         return f"Its process ended by itself (exit code {code}): leave out what ends it."
 
 
