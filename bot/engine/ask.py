@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bot.engine import answers, deadlines, form, markdown, prompts, recheck, template, text, trail
+from bot.engine import answers, deadlines, details, form, markdown, prompts, recheck, template, text, trail
 from bot.engine.answers import LOOK_AGAIN, Accepted
 from bot.engine.checks import default_query, options_query
 from bot.engine.effects import AskFacts
@@ -55,13 +55,17 @@ def enter(turn: Turn, ask: form.Ask) -> None:
 
 def answered(turn: Turn, ask: form.Ask, shown: Shown, event: Answered) -> None:
     """A person answered the prompt shown. Raises InvalidAnswer."""
-    if event.value == LOOK_AGAIN and any(o.value == LOOK_AGAIN for o in shown.options):
+    if answers.looks_again(event.value, shown.options):
         turn.set(shown=msgspec.structs.replace(shown, loading=True, problem=""))
         _ask_facts(turn, ask, shown.seq)
         return
     kept = turn.session.kept.get(ask.as_)
     accepted = answers.accept(
-        ask.prompt, event.value, options=shown.options, kept=kept.value if kept is not None else None
+        ask.prompt,
+        event.value,
+        options=shown.options,
+        kept=kept.value if kept is not None else None,
+        details=shown.details,
     )
     if event.refusal:
         raise answers.refuse(event.refusal)
@@ -119,7 +123,10 @@ def show(turn: Turn, ask: form.Ask, *, problem: str = "", came: FactsCame | None
     shown = _build(turn, ask, problem)
     if came is not None:
         shown = _filled(turn, ask, shown, came)
-    turn.enter("asked", shown.label, seq=shown.seq)
+    words = shown.label
+    if shown.details and isinstance(ask.prompt, form.Shows):
+        words += details.blocks(shown.kind, shown.details)
+    turn.enter("asked", words, seq=shown.seq)
     turn.show(shown)
     if ask.deadline_s or ask.remind_s:
         deadlines.begin(turn, ask, shown.seq)
@@ -180,7 +187,7 @@ def _filled(turn: Turn, ask: form.Ask, shown: Shown, event: FactsCame) -> Shown:
         not changes["problem"]
         and options
         and options[0].value == LOOK_AGAIN
-        and isinstance(ask.prompt, form.Pick)
+        and isinstance(ask.prompt, form.Pick | form.PickMany)
     ):
         changes["problem"] = text.plain(turn.render(ask.prompt.empty))
     return msgspec.structs.replace(shown, **changes)
@@ -211,7 +218,9 @@ def _take_ready(
 ) -> str | None:
     """Take an answer that is there already, or have its hook look at it. Returns why it does not fit."""
     try:
-        accepted = answers.accept(ask.prompt, value, options=options, loosely=how != "kept")
+        accepted = answers.accept(
+            ask.prompt, value, options=options, loosely=how != "kept", details=_details(turn, ask)
+        )
     except InvalidAnswer as e:
         _forget(turn, ask.as_)
         return str(e.fields["summary"])
@@ -299,6 +308,13 @@ def _ask_facts(turn: Turn, ask: form.Ask, seq: int) -> str:
 def _fixed(turn: Turn, ask: form.Ask) -> tuple[Choice, ...]:
     try:
         return prompts.fixed_choices(ask.prompt, turn.scope)
+    except Unfit as e:
+        raise turn.fault(f"{e}.") from e
+
+
+def _details(turn: Turn, ask: form.Ask) -> dict[str, Any]:
+    try:
+        return prompts.details_of(ask.prompt, turn.scope)
     except Unfit as e:
         raise turn.fault(f"{e}.") from e
 

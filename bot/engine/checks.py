@@ -10,8 +10,11 @@ from typing import Any, Final
 import msgspec
 
 from agent.orders import limits
-from bot.engine import facts, form, orders, patterns, rows, template
+from bot.engine import checks_prompts, form, orders, rows, template
 from bot.engine import times as times_of
+from bot.engine.checks_prompts import default_query as default_query
+from bot.engine.checks_prompts import fixed_options as fixed_options
+from bot.engine.checks_prompts import options_query as options_query
 from bot.engine.filters import Unfit
 from bot.engine.syntax import TemplateRefused
 
@@ -73,26 +76,15 @@ def expressions(state: form.State) -> Iterator[str]:
         case _:
             pass
     if isinstance(state, form.Ask):
-        yield from (option.when for option in fixed_options(state.prompt) if option.when is not None)
+        yield from checks_prompts.expressions(state.prompt)
 
 
 def texts(state: form.State) -> Iterator[Any]:
     """A state's messages and JSON values, in which templates may stand."""
     match state:
         case form.Ask():
-            prompt = state.prompt
-            yield from (prompt.label, prompt.help, state.title)
-            if not isinstance(prompt, form.Secret | form.Upload | form.Confirm | form.YesNo):
-                default = prompt.default
-                yield default.args if isinstance(default, form.FactQuery) else default
-            if isinstance(prompt, form.Pick):
-                yield prompt.empty
-                if isinstance(prompt.options, form.FactQuery):
-                    yield prompt.options.args
-                for option in fixed_options(prompt):
-                    yield from (option.label, option.description, option.disabled)
-            if isinstance(prompt, form.Confirm):
-                yield from (value for _, value in prompt.facts)
+            yield state.title
+            yield from checks_prompts.texts(state.prompt)
         case form.Say(text=words):
             yield words
         case form.Do():
@@ -111,6 +103,10 @@ def texts(state: form.State) -> Iterator[Any]:
             pass
 
 
+def _values(state: form.State) -> Iterator[Any]:
+    return checks_prompts.values(state.prompt) if isinstance(state, form.Ask) else iter(())
+
+
 def wait_s(seconds: Any) -> str:
     """How long to wait, where that is an expression."""
     return seconds if isinstance(seconds, str) else ""
@@ -124,7 +120,7 @@ def reads(state: form.State) -> tuple[set[str], set[str]]:
     compiled: list[template.Template | template.Expression] = [
         template.expression(e) for e in expressions(state)
     ]
-    compiled += [t for value in texts(state) for t in template.templates_in(value)]
+    compiled += [t for value in (*texts(state), *_values(state)) for t in template.templates_in(value)]
     needs: set[str] = set().union(*(c.needs for c in compiled))
     may: set[str] = set().union(*(c.may for c in compiled))
     if isinstance(state, form.Do) and state.targets:  # `target` is known where the order is made, only there
@@ -140,31 +136,6 @@ def undo_reads(state: form.State) -> set[str]:
         return set()
     needs = set().union(*(t.needs for t in template.templates_in(state.undo.args)))
     return needs - {"target"} if state.targets else needs
-
-
-def default_query(prompt: form.Prompt) -> form.FactQuery | None:
-    """The lookup that a prompt's default needs, if any (as data it is a dict with the key "fact")."""
-    return _query(prompt.default) if isinstance(prompt, form.Text | form.Number) else None
-
-
-def options_query(prompt: form.Prompt) -> form.FactQuery | None:
-    """The lookup that a pick's options need, if any."""
-    return _query(prompt.options) if isinstance(prompt, form.Pick) else None
-
-
-def fixed_options(prompt: form.Prompt) -> tuple[form.Option, ...]:
-    """The options of a pick that its author wrote."""
-    if not isinstance(prompt, form.Pick) or isinstance(prompt.options, form.FactQuery):
-        return ()
-    return prompt.options
-
-
-def _query(value: Any) -> form.FactQuery | None:
-    if isinstance(value, form.FactQuery):
-        return value
-    if isinstance(value, dict) and "fact" in value:
-        return msgspec.convert(value, form.FactQuery)
-    return None
 
 
 def _of_flow(flow: form.Flow) -> Iterator[Problem]:
@@ -236,40 +207,14 @@ def _of_ask(flow: form.Flow, ask: form.Ask) -> Iterator[tuple[str, str]]:
         yield "only-if", "An Ask with `only_if` needs one state as `then`."
     if ask.quiet and getattr(prompt, "default", None) is None:
         yield "quiet", "A quiet Ask needs a default."
-    if (query := default_query(prompt)) and (says := facts.problem(query, "value")):
-        yield "fact", says
     if min(ask.deadline_s, ask.remind_s) < 0 or max(ask.deadline_s, ask.remind_s) > WAIT_MAX_S:
         yield "deadline", f"`deadline_s` and `remind_s` are at most {WAIT_MAX_S} seconds."
     if (ask.deadline_s > 0) != (ask.late is not None):
         yield "deadline", "`deadline_s` and `late` (where it goes on then) belong together."
     if 0 < ask.remind_s < 60:
         yield "deadline", "`remind_s` is at least 60 seconds."
-    answers: set[str] | None = None
-    match prompt:
-        case form.Pick():
-            query = options_query(prompt)
-            if query is not None:
-                if says := facts.problem(query, "options"):
-                    yield "fact", says
-            else:
-                values = [option.value for option in fixed_options(prompt)]
-                answers = set(values)
-                if not values or len(answers) != len(values):
-                    yield "options", "A Pick needs options, each with a value of its own."
-        case form.YesNo() | form.Confirm():
-            answers = {"yes", "no"}
-        case form.Text(pattern=str(pattern)) if says := patterns.problem(pattern, prompt.max_length):
-            yield "pattern", says
-        case _:
-            pass
-    if (
-        isinstance(prompt, form.Text | form.Secret)
-        and not 0 <= prompt.min_length <= prompt.max_length <= 100_000
-    ):
-        yield "length", "`min_length` and `max_length` must be in order, and at most 100,000."
-    match prompt:
-        case form.Number(minimum=int() | float() as least, maximum=int() | float() as most) if least > most:
-            yield "range", "`minimum` is above `maximum`."
+    answers = checks_prompts.branches(prompt)
+    yield from checks_prompts.problems(prompt)
     if isinstance(prompt, form.Confirm):
         if not isinstance(ask.then, dict):
             yield "confirm", 'A Confirm needs `then` for both answers: {"yes": …, "no": …}.'

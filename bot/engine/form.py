@@ -15,14 +15,30 @@ from typing import Literal
 import msgspec
 
 from bot.engine.form_prompts import Base as Base
+from bot.engine.form_prompts import Chart as Chart
+from bot.engine.form_prompts import Code as Code
 from bot.engine.form_prompts import Confirm as Confirm
+from bot.engine.form_prompts import DateTime as DateTime
+from bot.engine.form_prompts import Diff as Diff
+from bot.engine.form_prompts import Download as Download
+from bot.engine.form_prompts import Duration as Duration
 from bot.engine.form_prompts import FactQuery as FactQuery
+from bot.engine.form_prompts import Field as Field
+from bot.engine.form_prompts import FieldPrompt as FieldPrompt
+from bot.engine.form_prompts import Form as Form
+from bot.engine.form_prompts import Image as Image
 from bot.engine.form_prompts import KeyValues as KeyValues
+from bot.engine.form_prompts import Location as Location
+from bot.engine.form_prompts import Log as Log
 from bot.engine.form_prompts import Number as Number
 from bot.engine.form_prompts import Option as Option
 from bot.engine.form_prompts import Pick as Pick
+from bot.engine.form_prompts import PickMany as PickMany
 from bot.engine.form_prompts import Prompt as Prompt
+from bot.engine.form_prompts import QRCode as QRCode
 from bot.engine.form_prompts import Secret as Secret
+from bot.engine.form_prompts import Shows as Shows
+from bot.engine.form_prompts import Table as Table
 from bot.engine.form_prompts import Template as Template
 from bot.engine.form_prompts import Text as Text
 from bot.engine.form_prompts import Upload as Upload

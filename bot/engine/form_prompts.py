@@ -6,7 +6,7 @@ channel, and a row in docs/engine.md.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -123,4 +123,162 @@ class Confirm(Base, frozen=True, kw_only=True, tag="confirm", tag_field="kind"):
     no: str = "No"
 
 
-Prompt = Text | Number | YesNo | Pick | Secret | KeyValues | Upload | Confirm
+class PickMany(Base, frozen=True, kw_only=True, tag="pick-many", tag_field="kind"):
+    """Any number of several options, given or live. The name gets the list of what was picked.
+
+    `least` and `most` bound how many; `most` 0 is as many as there are.
+    """
+
+    label: Template
+    help: Template = ""
+    options: tuple[Option, ...] | FactQuery
+    default: Value = None
+    least: int = 0
+    most: int = 0
+    empty: Template = "There is nothing to choose from."
+
+
+class DateTime(Base, frozen=True, kw_only=True, tag="date-time", tag_field="kind"):
+    """A day, or a day and time of day, in a time zone that is shown (left out: that of the session).
+
+    `earliest` and `latest` are dates or moments; "now" is when it was asked.
+    """
+
+    label: Template
+    help: Template = ""
+    default: Value = None
+    time: bool = True
+    zone: Template = ""
+    earliest: Template = ""
+    latest: Template = ""
+
+
+class Duration(Base, frozen=True, kw_only=True, tag="duration", tag_field="kind"):
+    """How long: people write "2h 30m", the name gets seconds."""
+
+    label: Template
+    help: Template = ""
+    default: Value = None
+    minimum_s: int = 0
+    maximum_s: int = 366 * 24 * 3600
+
+
+class Location(Base, frozen=True, kw_only=True, tag="location", tag_field="kind"):
+    """A place on Earth: degrees north and east, and what people call it."""
+
+    label: Template
+    help: Template = ""
+    default: Value = None
+
+
+FieldPrompt = Text | Number | YesNo | Pick | PickMany | Secret | DateTime | Duration
+
+
+class Field(Base, frozen=True, kw_only=True):
+    """One field of a form. `only_when` names earlier fields with the value (or list of values) of theirs
+    that this one is for; where they have others it is not shown, and its answer is None.
+    """
+
+    name: str
+    prompt: FieldPrompt
+    only_when: dict[str, Any] = {}
+
+
+class Form(Base, frozen=True, kw_only=True, tag="form", tag_field="kind"):
+    """Several fields at once; the name gets one record of their answers."""
+
+    label: Template
+    help: Template = ""
+    fields: tuple[Field, ...]
+
+
+class Table(Base, frozen=True, kw_only=True, tag="table", tag_field="kind"):
+    """A table to look at. `rows` gives a list of records; `columns` are (field, heading)."""
+
+    label: Template
+    help: Template = ""
+    columns: tuple[tuple[str, str], ...]
+    rows: Value
+
+
+class Chart(Base, frozen=True, kw_only=True, tag="chart", tag_field="kind"):
+    """A few rows of numbers, drawn. `series` are (name, list of numbers), `at` the words below each."""
+
+    label: Template
+    help: Template = ""
+    series: tuple[tuple[str, Value], ...]
+    at: Value = None
+    unit: str = ""
+    style: Literal["line", "bars"] = "line"
+
+
+class Log(Base, frozen=True, kw_only=True, tag="log", tag_field="kind"):
+    """Lines of a log to look at, the newest last."""
+
+    label: Template
+    help: Template = ""
+    text: Value
+
+
+class Code(Base, frozen=True, kw_only=True, tag="code", tag_field="kind"):
+    """A file or commands to look at and copy."""
+
+    label: Template
+    help: Template = ""
+    text: Value
+    language: str = ""
+
+
+class Diff(Base, frozen=True, kw_only=True, tag="diff", tag_field="kind"):
+    """What is different between two texts."""
+
+    label: Template
+    help: Template = ""
+    before: Value
+    after: Value
+
+
+class QRCode(Base, frozen=True, kw_only=True, tag="qr", tag_field="kind"):
+    """A text or address for the camera of a phone."""
+
+    label: Template
+    help: Template = ""
+    text: Value
+
+
+class Image(Base, frozen=True, kw_only=True, tag="image", tag_field="kind"):
+    """A picture: `blob` gives an upload's answer or a SHA-256; `alt` says what is to be seen."""
+
+    label: Template
+    help: Template = ""
+    blob: Value
+    alt: Template
+
+
+class Download(Base, frozen=True, kw_only=True, tag="download", tag_field="kind"):
+    """A file to take away: a blob (as an image's), or a `text` made by the flow."""
+
+    label: Template
+    help: Template = ""
+    name: Template = ""
+    blob: Value = None
+    text: Value = None
+
+
+Shows = Table | Chart | Log | Code | Diff | QRCode | Image | Download
+Prompt = (
+    Text
+    | Number
+    | YesNo
+    | Pick
+    | Secret
+    | KeyValues
+    | Upload
+    | Confirm
+    | PickMany
+    | DateTime
+    | Duration
+    | Location
+    | Form
+    | Shows
+)

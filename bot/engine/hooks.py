@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from bot.engine import answers, form
-from bot.engine.answers import LOOK_AGAIN
 from bot.engine.ready import WAY_ON, Flows
 from bot.engine.session import Session
 
@@ -34,10 +33,14 @@ def check_wanted(flows: Flows, session: Session, seq: int, value: Any) -> CheckW
         return None
     frame = session.stack[-1]
     ask = flows.by_version(frame.version).flow.states[frame.state]
-    if not isinstance(ask, form.Ask) or ask.check is None or value == LOOK_AGAIN:
+    if not isinstance(ask, form.Ask) or ask.check is None or answers.looks_again(value, shown.options):
         return None
     kept = session.kept.get(ask.as_)
     accepted = answers.accept(
-        ask.prompt, value, options=shown.options, kept=kept.value if kept is not None else None
+        ask.prompt,
+        value,
+        options=shown.options,
+        kept=kept.value if kept is not None else None,
+        details=shown.details,
     )
     return CheckWanted(frame.version, ask.check, {**frame.names, ask.as_: accepted.named})

@@ -60,6 +60,15 @@ def _wrong(prompt: form.Prompt | None, value: Any, name: str, taken: bool) -> st
             return f"{name!r} is confirmed when it is shown, not beforehand."
         case form.Secret() if value not in (None, "") and not answers.is_sealed(value):
             return f"{name!r} is a secret and has to be sealed first."
+        case form.Form() if not isinstance(value, dict):
+            return f"{name!r} is a form: give a record with its fields."
+        case form.Form() if any(
+            isinstance(field.prompt, form.Secret)
+            and value.get(field.name) not in (None, "")
+            and not answers.is_sealed(value[field.name])
+            for field in prompt.fields
+        ):
+            return f"{name!r} holds a secret that has to be sealed first."
         case form.KeyValues() if isinstance(value, list | tuple) and any(
             isinstance(item, dict) and item.get("secret") and "sealed" not in item for item in value
         ):

@@ -5,44 +5,41 @@ One function per kind; facts of the fleet are put in when they come (`with_facts
 
 from __future__ import annotations
 
+import typing
 from typing import Any, Final
 
 import msgspec
 
-from agent.orders import limits
-from bot.engine import answers, filters, form, markdown, template
+from bot.engine import answers, details, filters, form, markdown, template
 from bot.engine.checks import default_query, options_query
 from bot.engine.filters import as_text
 from bot.engine.refusals import InvalidAnswer
+from bot.engine.schema import schema_of as schema_of
 from bot.engine.session import Choice, Shown
 from bot.engine.syntax import Scope
 
 CHOICES: Final = 500  # options of one pick
 CHOICES_CHARS: Final = 200_000  # ... and their data together, so that a session stays small
 KINDS: Final[dict[type[form.Prompt], str]] = {
-    form.Text: "text",
-    form.Number: "number",
-    form.YesNo: "yes-no",
-    form.Pick: "pick",
-    form.Secret: "secret",
-    form.KeyValues: "key-values",
-    form.Upload: "upload",
-    form.Confirm: "confirm",
+    kind: str(kind.__struct_config__.tag) for kind in typing.get_args(form.Prompt)
 }
 
 
 class Prepared:
     """An Ask made ready to be shown again and again: what does not depend on any value is there already."""
 
-    __slots__ = ("_default", "_help", "_label", "_options", "ask", "shown")
+    __slots__ = ("_default", "_details", "_help", "_label", "_options", "ask", "shown")
 
     def __init__(self, state: str, ask: form.Ask) -> None:
         prompt = ask.prompt
         self.ask = ask
         self._label = markdown.message(prompt.label)
         self._help = markdown.message(prompt.help) if prompt.help else None
-        self._options = isinstance(prompt, form.Pick) and _vary(prompt)
-        self._default = _may_vary(getattr(prompt, "default", None)) and default_query(prompt) is None
+        self._options = isinstance(prompt, form.Pick | form.PickMany) and _vary(prompt)
+        self._details = details.has(prompt)
+        self._default = self._details or (
+            _may_vary(getattr(prompt, "default", None)) and default_query(prompt) is None
+        )
         options = () if self._options else fixed_choices(prompt, {})
         self.shown = Shown(
             seq=0,
@@ -71,8 +68,11 @@ class Prepared:
         if self._options:
             more["options"] = fixed_choices(self.ask.prompt, scope)
             more["schema"] = schema_of(self.ask.prompt, more["options"])
+        if self._details:
+            more["details"] = details.of(self.ask.prompt, scope, fixed_choices)
         if self._default or self._options:
-            more["default"] = default_of(self.ask.prompt, scope, more.get("options", self.shown.options))
+            offered = more.get("options", self.shown.options)
+            more["default"] = default_of(self.ask.prompt, scope, offered, more.get("details"))
         if kept is not None:
             more["kept"] = offered_again(self.ask.prompt, kept)
         return msgspec.structs.replace(self.shown, **more)
@@ -83,7 +83,7 @@ def _may_vary(value: Any) -> bool:
     return bool(template.templates_in(value))
 
 
-def _vary(prompt: form.Pick) -> bool:
+def _vary(prompt: form.Pick | form.PickMany) -> bool:
     return not isinstance(prompt.options, form.FactQuery) and any(
         option.when is not None or _may_vary([option.label, option.description, option.disabled])
         for option in prompt.options
@@ -92,7 +92,7 @@ def _vary(prompt: form.Pick) -> bool:
 
 def fixed_choices(prompt: form.Prompt, scope: Scope) -> tuple[Choice, ...]:
     """The options that the author wrote, as they are now. Raises Unfit."""
-    if not isinstance(prompt, form.Pick) or isinstance(prompt.options, form.FactQuery):
+    if not isinstance(prompt, form.Pick | form.PickMany) or isinstance(prompt.options, form.FactQuery):
         return ()
     return tuple(
         Choice(
@@ -106,20 +106,45 @@ def fixed_choices(prompt: form.Prompt, scope: Scope) -> tuple[Choice, ...]:
     )
 
 
-def default_of(prompt: form.Prompt, scope: Scope, options: tuple[Choice, ...] = ()) -> Any:
-    """The default as an answer, or None when there is none, or none that fits. Raises Unfit."""
+def details_of(prompt: form.Prompt, scope: Scope) -> dict[str, Any]:
+    """What the kind of a prompt needs besides, for these values. Raises Unfit."""
+    return details.of(prompt, scope, fixed_choices) if details.has(prompt) else {}
+
+
+def default_of(
+    prompt: form.Prompt,
+    scope: Scope,
+    options: tuple[Choice, ...] = (),
+    own: dict[str, Any] | None = None,
+) -> Any:
+    """The default as an answer, or None when there is none, or none that fits. Raises Unfit.
+
+    `own` are the details. What is only shown has going on as its default; a form the defaults of its fields.
+    """
+    if isinstance(prompt, form.Shows):
+        return True
+    if isinstance(prompt, form.Form):
+        given = {one["name"]: one["default"] for one in (own or {}).get("fields", ())}
+        return fitting(prompt, given, options, own)
     default = getattr(prompt, "default", None)
     if default is None or default_query(prompt) is not None:
         return None
-    return fitting(prompt, template.evaluate(default, scope), options)
+    return fitting(prompt, template.evaluate(default, scope), options, own)
 
 
-def fitting(prompt: form.Prompt, value: Any, options: tuple[Choice, ...] = ()) -> Any:
+def fitting(
+    prompt: form.Prompt, value: Any, options: tuple[Choice, ...] = (), own: dict[str, Any] | None = None
+) -> Any:
     """A value as an answer to the prompt, None when it does not fit."""
-    if isinstance(prompt, form.Pick) and isinstance(prompt.options, form.FactQuery) and not options:
-        return value if isinstance(value, str) else None
+    if (
+        isinstance(prompt, form.Pick | form.PickMany)
+        and isinstance(prompt.options, form.FactQuery)
+        and not options
+    ):
+        wanted = str if isinstance(prompt, form.Pick) else list
+        return value if isinstance(value, wanted) else None
     try:
-        return answers.accept(prompt, value, options=options, loosely=True).given
+        return answers.accept(prompt, value, options=options, loosely=True, details=own).given
     except InvalidAnswer:
         return None
 
@@ -141,76 +166,17 @@ def with_facts(
         choices = (Choice(value=answers.LOOK_AGAIN, label="Look again"),)
     changes["options"] = choices
     changes["schema"] = schema_of(prompt, choices)
-    if isinstance(shown.default, str) and not any(
-        o.value == shown.default and not o.disabled for o in choices
-    ):
-        changes["default"] = None
+    if shown.default is not None:
+        changes["default"] = fitting(prompt, shown.default, choices)
     return changes
-
-
-def schema_of(prompt: form.Prompt, options: tuple[Choice, ...]) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of the value that a person may send."""
-    match prompt:
-        case form.Text():
-            schema: dict[str, Any] = {"type": "string", "maxLength": prompt.max_length}
-            if prompt.min_length:
-                schema["minLength"] = prompt.min_length
-            if prompt.pattern is not None:
-                schema["pattern"] = prompt.pattern
-            return schema
-        case form.Number():
-            schema = {"type": "integer" if prompt.whole else "number"}
-            if prompt.minimum is not None:
-                schema["minimum"] = prompt.minimum
-            if prompt.maximum is not None:
-                schema["maximum"] = prompt.maximum
-            return schema
-        case form.YesNo() | form.Confirm():
-            return {"type": "boolean"}
-        case form.Pick():
-            return {"type": "string", "enum": [o.value for o in options if not o.disabled]}
-        case form.Secret():
-            text = {
-                "type": "string",
-                "minLength": 0 if prompt.optional else prompt.min_length,
-                "maxLength": prompt.max_length,
-                "writeOnly": True,
-            }
-            return {**text, "type": ["string", "null"]} if prompt.optional else text
-        case form.KeyValues():
-            return {
-                "type": "array",
-                "maxItems": min(prompt.max_items, limits.SETTINGS_MAX),
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "name": {"type": "string", "pattern": limits.ENV_NAME_PATTERN},
-                        "value": {"type": "string", "maxLength": limits.ENV_VALUE_BYTES},
-                        "secret": {"type": "boolean", "default": False},
-                        "kept": {"const": True},
-                    },
-                    "required": ["name"],
-                    "anyOf": [{"required": ["value"]}, {"required": ["kept"]}],
-                    "additionalProperties": False,
-                },
-            }
-        case form.Upload():
-            return {
-                "type": "object",
-                "properties": {
-                    "blob": {"type": "string", "pattern": limits.SHA256_PATTERN},
-                    "bytes": {"type": "integer", "minimum": 1, "maximum": prompt.max_bytes},
-                    "name": {"type": "string", "minLength": 1, "maxLength": answers.FILE_NAME_CHARS},
-                },
-                "required": ["blob", "bytes", "name"],
-                "additionalProperties": False,
-            }
 
 
 def offered_again(prompt: form.Prompt, kept: Any) -> Any:
     """A former answer as channels may see it: secrets are named, not carried out again."""
     if isinstance(prompt, form.Secret) and kept is not None:
         return {"kept": True}
+    if isinstance(prompt, form.Form) and isinstance(kept, dict):
+        return {field.name: offered_again(field.prompt, kept.get(field.name)) for field in prompt.fields}
     if isinstance(prompt, form.KeyValues) and isinstance(kept, list | tuple):
         return [
             {"name": item["name"], "secret": True, "kept": True} if "sealed" in item else item

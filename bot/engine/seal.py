@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from bot.engine import answers, form
+from bot.engine import answers, form, schema
 from bot.engine.refusals import InvalidAnswer
 from bot.engine.session import Session
 
@@ -36,6 +36,8 @@ def secrets_in(session: Session, value: Any) -> tuple[Found, ...]:
     if shown.kind == "secret":
         limits = shown.schema
         return _secret(value, int(limits.get("minLength", 1)), int(limits["maxLength"]))
+    if shown.kind == "form":
+        return _of_fields(value, shown.details["fields"])
     return _settings(value) if shown.kind == "key-values" else ()
 
 
@@ -51,6 +53,8 @@ def secrets_in_answers(asked: Mapping[str, form.Prompt], given: Mapping[str, Any
             if isinstance(prompt, form.Secret):
                 least = 0 if prompt.optional else prompt.min_length
                 inside = _secret(value, least, prompt.max_length)
+            elif isinstance(prompt, form.Form):
+                inside = _of_fields(value, [_field(field) for field in prompt.fields])
             elif isinstance(prompt, form.KeyValues):
                 inside = _settings(value)
             else:
@@ -73,7 +77,7 @@ def _replaced(value: Any, path: Path, sealed: Mapping[Path, dict[str, Any]]) -> 
         return {"sealed": sealed[path]}
     if isinstance(value, dict):
         own = (*path, "value")
-        if own in sealed:
+        if own in sealed and path and isinstance(path[-1], int):  # a row of settings
             return {"name": value.get("name"), "sealed": sealed[own]}
         return {key: _replaced(item, (*path, key), sealed) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -86,6 +90,40 @@ def _secret(value: Any, least: int, most: int) -> tuple[Found, ...]:
         return ()  # kept or sealed already: the engine decides
     prompt = form.Secret(label="", min_length=least, max_length=most)
     return (Found((), answers.check_text(prompt, value, lines=True)),)
+
+
+def _field(field: form.Field) -> dict[str, Any]:
+    prompt = field.prompt
+    return {
+        "name": field.name,
+        "kind": str(prompt.__struct_config__.tag),
+        "only_when": field.only_when,
+        "schema": schema.schema_of(prompt, ()),
+    }
+
+
+def _of_fields(value: Any, fields: list[dict[str, Any]]) -> tuple[Found, ...]:
+    """The secrets of a form. What was sent for a field that is not asked is sealed all the same."""
+    if not isinstance(value, dict):
+        return ()
+    found: list[Found] = []
+    errors: list[dict[str, str]] = []
+    for field in fields:
+        own = value.get(field["name"])
+        if field["kind"] != "secret" or own is None:
+            continue
+        if isinstance(own, str) and own and not answers.is_needed(field, value):
+            found.append(Found((field["name"],), own))
+            continue
+        try:
+            inside = _secret(own, int(field["schema"]["minLength"]), int(field["schema"]["maxLength"]))
+        except InvalidAnswer as e:
+            errors += [{"field": field["name"], "says": error["says"]} for error in e.errors]
+            continue
+        found += [Found((field["name"],), one.plain) for one in inside]
+    if errors:
+        raise InvalidAnswer(errors)
+    return tuple(found)
 
 
 def _settings(value: Any) -> tuple[Found, ...]:

@@ -44,7 +44,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     state: str
     name: str
-    kind: str  # text number yes-no pick secret key-values upload confirm
+    kind: str  # the tag of a prompt in `bot.engine.form_prompts`
     label: Tree
     help: Tree = ()
     schema: dict[str, Any]
@@ -67,6 +67,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     can_cancel: bool = True
     no_back: str = ""  # why there is no way back, where something bars it
     no_return: str = ""  # said before a point of no return
+    details: dict[str, Any] = {}  # what its kind needs besides, see `bot.engine.details`
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):

@@ -116,6 +116,7 @@ class Turn:
             "node": session.node,
             "deployment": _deployment(session.id),
             "at_ms": self.event.at_ms,
+            "zone": session.zone or "UTC",
         }
         scope = {**frame.names, "session": known}
         self._scope = (frame, scope)

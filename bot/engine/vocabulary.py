@@ -14,13 +14,26 @@ from typing import Any, ClassVar, Literal
 from bot.engine import form
 from bot.engine.form import FactQuery as FactQuery  # what the types of prompts name
 from bot.engine.form import OrderForm, Risk
+from bot.engine.vocabulary_prompts import Chart as Chart
+from bot.engine.vocabulary_prompts import Code as Code
 from bot.engine.vocabulary_prompts import Confirm as Confirm
+from bot.engine.vocabulary_prompts import DateTime as DateTime
+from bot.engine.vocabulary_prompts import Diff as Diff
+from bot.engine.vocabulary_prompts import Download as Download
+from bot.engine.vocabulary_prompts import Duration as Duration
+from bot.engine.vocabulary_prompts import Form as Form
+from bot.engine.vocabulary_prompts import Image as Image
 from bot.engine.vocabulary_prompts import KeyValues as KeyValues
+from bot.engine.vocabulary_prompts import Location as Location
+from bot.engine.vocabulary_prompts import Log as Log
 from bot.engine.vocabulary_prompts import Number as Number
 from bot.engine.vocabulary_prompts import Option as Option
 from bot.engine.vocabulary_prompts import Pick as Pick
+from bot.engine.vocabulary_prompts import PickMany as PickMany
 from bot.engine.vocabulary_prompts import Prompt as Prompt
+from bot.engine.vocabulary_prompts import QRCode as QRCode
 from bot.engine.vocabulary_prompts import Secret as Secret
+from bot.engine.vocabulary_prompts import Table as Table
 from bot.engine.vocabulary_prompts import Text as Text
 from bot.engine.vocabulary_prompts import Upload as Upload
 from bot.engine.vocabulary_prompts import YesNo as YesNo

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from bot.engine import form
 from bot.engine.form import FactQuery
@@ -99,14 +99,9 @@ def Pick(
     empty: str = "There is nothing to choose from.",
 ) -> Prompt:
     """One of several options: {value: label}, a list of `Option(…)`, or facts."""
-    listed: tuple[form.Option, ...] | FactQuery
-    if isinstance(options, FactQuery):
-        listed = options
-    elif isinstance(options, Mapping):
-        listed = tuple(Option(value, words) for value, words in options.items())
-    else:
-        listed = tuple(o if isinstance(o, form.Option) else Option(o) for o in options)
-    return Prompt(form.Pick(label=label, help=help, options=listed, default=default, empty=empty), as_)
+    return Prompt(
+        form.Pick(label=label, help=help, options=_listed(options), default=default, empty=empty), as_
+    )
 
 
 def Secret(
@@ -167,3 +162,173 @@ def Confirm(
         ),
         as_,
     )
+
+
+def PickMany(
+    label: str,
+    *,
+    options: FactQuery | Mapping[str, str] | Sequence[form.Option | str],
+    as_: str | None = None,
+    help: str = "",
+    default: Any = None,
+    least: int = 0,
+    most: int = 0,
+    empty: str = "There is nothing to choose from.",
+) -> Prompt:
+    """Several of the options; `least` and `most` bound how many."""
+    return Prompt(
+        form.PickMany(
+            label=label,
+            help=help,
+            options=_listed(options),
+            default=default,
+            least=least,
+            most=most,
+            empty=empty,
+        ),
+        as_,
+    )
+
+
+def DateTime(
+    label: str,
+    *,
+    as_: str | None = None,
+    help: str = "",
+    default: Any = None,
+    time: bool = True,
+    zone: str = "",
+    earliest: str = "",
+    latest: str = "",
+) -> Prompt:
+    """A day and time of day, or a day alone with `time=False`, in `zone` (left out: the session's)."""
+    return Prompt(
+        form.DateTime(
+            label=label,
+            help=help,
+            default=default,
+            time=time,
+            zone=zone,
+            earliest=earliest,
+            latest=latest,
+        ),
+        as_,
+    )
+
+
+def Duration(
+    label: str,
+    *,
+    as_: str | None = None,
+    help: str = "",
+    default: Any = None,
+    minimum_s: int = 0,
+    maximum_s: int = 366 * 24 * 3600,
+) -> Prompt:
+    """How long, like "2h 30m"; the name gets seconds."""
+    return Prompt(
+        form.Duration(label=label, help=help, default=default, minimum_s=minimum_s, maximum_s=maximum_s), as_
+    )
+
+
+def Location(label: str, *, as_: str | None = None, help: str = "", default: Any = None) -> Prompt:
+    """A place on Earth, {lat, lon, label}."""
+    return Prompt(form.Location(label=label, help=help, default=default), as_)
+
+
+def Form(
+    label: str,
+    *,
+    fields: Mapping[str, Prompt],
+    as_: str | None = None,
+    help: str = "",
+    only_when: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Prompt:
+    """Several fields at once: {name: prompt}. `only_when`: {field: {earlier field: its value, or values}}."""
+    needs = only_when or {}
+    if unknown := sorted(set(needs) - set(fields)):
+        raise ValueError(f"`only_when` names {unknown[0]!r}, which is no field of the form")
+    made = []
+    for name, prompt in fields.items():
+        if not isinstance(prompt.compiled, form.FieldPrompt):
+            kind = type(prompt.compiled).__name__
+            raise ValueError(f"a form has no field of the kind {kind}: ask that in an Ask of its own")
+        made.append(form.Field(name=name, prompt=prompt.compiled, only_when=dict(needs.get(name, {}))))
+    return Prompt(form.Form(label=label, help=help, fields=tuple(made)), as_)
+
+
+def Table(
+    label: str,
+    *,
+    columns: Mapping[str, str] | Sequence[str],
+    rows: Any,
+    as_: str | None = None,
+    help: str = "",
+) -> Prompt:
+    """A table to look at: `rows` is a list of records (or a template that gives one)."""
+    named = columns.items() if isinstance(columns, Mapping) else ((name, name) for name in columns)
+    return Prompt(form.Table(label=label, help=help, columns=tuple(named), rows=rows), as_)
+
+
+def Chart(
+    label: str,
+    *,
+    series: Mapping[str, Any],
+    as_: str | None = None,
+    help: str = "",
+    at: Any = None,
+    unit: str = "",
+    style: Literal["line", "bars"] = "line",
+) -> Prompt:
+    """Numbers, drawn: `series` is {name: list of numbers}, `at` what each of them is about."""
+    return Prompt(
+        form.Chart(label=label, help=help, series=tuple(series.items()), at=at, unit=unit, style=style), as_
+    )
+
+
+def Log(label: str, *, text: Any, as_: str | None = None, help: str = "") -> Prompt:
+    """Lines of a log to look at."""
+    return Prompt(form.Log(label=label, help=help, text=text), as_)
+
+
+def Code(label: str, *, text: Any, as_: str | None = None, help: str = "", language: str = "") -> Prompt:
+    """A file or commands to look at and copy."""
+    return Prompt(form.Code(label=label, help=help, text=text, language=language), as_)
+
+
+def Diff(label: str, *, before: Any, after: Any, as_: str | None = None, help: str = "") -> Prompt:
+    """What is different between two texts."""
+    return Prompt(form.Diff(label=label, help=help, before=before, after=after), as_)
+
+
+def QRCode(label: str, *, text: Any, as_: str | None = None, help: str = "") -> Prompt:
+    """A text or address for the camera of a phone."""
+    return Prompt(form.QRCode(label=label, help=help, text=text), as_)
+
+
+def Image(label: str, *, blob: Any, alt: str, as_: str | None = None, help: str = "") -> Prompt:
+    """A picture out of a blob; `alt` says what is to be seen, for those who do not see it."""
+    return Prompt(form.Image(label=label, help=help, blob=blob, alt=alt), as_)
+
+
+def Download(
+    label: str,
+    *,
+    as_: str | None = None,
+    help: str = "",
+    name: str = "",
+    blob: Any = None,
+    text: Any = None,
+) -> Prompt:
+    """A file to take away: a `blob`, or a `text` made here, which needs a `name`."""
+    return Prompt(form.Download(label=label, help=help, name=name, blob=blob, text=text), as_)
+
+
+def _listed(
+    options: FactQuery | Mapping[str, str] | Sequence[form.Option | str],
+) -> tuple[form.Option, ...] | FactQuery:
+    if isinstance(options, FactQuery):
+        return options
+    if isinstance(options, Mapping):
+        return tuple(Option(value, words) for value, words in options.items())
+    return tuple(o if isinstance(o, form.Option) else Option(o) for o in options)

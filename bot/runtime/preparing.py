@@ -54,11 +54,17 @@ async def refusal_of(flows: FlowBook, session: Session, value: Any) -> str:
     if shown is None or shown.name == WAY_ON:
         return ""
     state = flows.by_version(frame.version).flow.states.get(frame.state)
-    if not isinstance(state, form.Ask) or state.check is None or value == answers.LOOK_AGAIN:
+    if not isinstance(state, form.Ask) or state.check is None:
+        return ""
+    if answers.looks_again(value, shown.options):
         return ""
     kept = session.kept.get(state.as_)
     accepted = answers.accept(
-        state.prompt, value, options=shown.options, kept=kept.value if kept is not None else None
+        state.prompt,
+        value,
+        options=shown.options,
+        kept=kept.value if kept is not None else None,
+        details=shown.details,
     )
     try:
         said = await flows.call_hook(frame.version, state.check, {**frame.names, state.as_: accepted.named})

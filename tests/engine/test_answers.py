@@ -19,6 +19,14 @@ from tests.engine.test_back import at_summary
 
 OPTIONS = (Choice(value="a", label="First"), Choice(value="b", label="Second", disabled="taken"))
 FILE = {"blob": "a" * 64, "bytes": 10, "name": "image.tar"}
+FORM = form.Form(
+    label="x",
+    fields=(
+        form.Field(name="name", prompt=form.Text(label="Name")),
+        form.Field(name="often", prompt=form.YesNo(label="Often")),
+        form.Field(name="every", prompt=form.Duration(label="Every"), only_when={"often": True}),
+    ),
+)
 PROMPTS: dict[str, form.Prompt] = {
     "text": form.Text(label="x", max_length=5, pattern="^[a-z]+$", pattern_says="Small letters only."),
     "lines": form.Text(label="x", lines=True, min_length=0),
@@ -29,6 +37,13 @@ PROMPTS: dict[str, form.Prompt] = {
     "pick": form.Pick(label="x", options=()),
     "key-values": form.KeyValues(label="x", max_items=3),
     "upload": form.Upload(label="x", accept=(".tar",), max_bytes=100),
+    "pick-many": form.PickMany(label="x", options=(), least=1, most=2),
+    "date-time": form.DateTime(label="x"),
+    "day": form.DateTime(label="x", time=False),
+    "duration": form.Duration(label="x", minimum_s=60, maximum_s=86_400),
+    "location": form.Location(label="x"),
+    "form": FORM,
+    "table": form.Table(label="x", columns=(("a", "A"),), rows=[]),
 }
 GOOD: list[tuple[str, Any]] = [
     ("text", "abc"),
@@ -43,6 +58,21 @@ GOOD: list[tuple[str, Any]] = [
     ("key-values", []),
     ("key-values", [{"name": "A_b.c-1", "value": "x\ny"}, {"name": "B", "value": "", "secret": False}]),
     ("upload", FILE),
+    ("pick-many", ["a"]),
+    ("date-time", "2026-12-24T03:00"),
+    ("date-time", "2026-12-24 03:00"),
+    ("date-time", "2026-12-24T03:00+01:00"),
+    ("day", "2026-12-24"),
+    ("duration", 60),
+    ("duration", "2h 30m"),
+    ("duration", "1 day"),
+    ("duration", "1.5 hours"),
+    ("location", {"lat": 50.85, "lon": 4.35}),
+    ("location", {"lat": -90, "lon": 180, "label": "South Pole"}),
+    ("form", {"name": "a", "often": False}),
+    ("form", {"name": "a", "often": True, "every": "1h"}),
+    ("form", {"name": "a", "often": False, "every": None}),
+    ("table", True),
 ]
 BAD: list[tuple[str, Any, str]] = [
     ("text", "", ""),
@@ -90,6 +120,33 @@ BAD: list[tuple[str, Any, str]] = [
     ("upload", {**FILE, "name": "x.zip"}, "name"),
     ("upload", {**FILE, "path": "/etc/passwd"}, ""),
     ("upload", "image.tar", ""),
+    ("pick-many", [], ""),
+    ("pick-many", ["b"], ""),
+    ("pick-many", ["a", "c"], ""),
+    ("pick-many", "a", ""),
+    ("date-time", "2026-12-24", ""),
+    ("date-time", "2026-02-30T03:00", ""),
+    ("date-time", "24.12.2026 03:00", ""),
+    ("date-time", 5, ""),
+    ("day", "2026-13-01", ""),
+    ("day", "2026-12-24T03:00", ""),
+    ("duration", 59, ""),
+    ("duration", "2d", ""),
+    ("duration", "soon", ""),
+    ("duration", "", ""),
+    ("duration", "90", ""),
+    ("duration", True, ""),
+    ("location", {"lat": 91, "lon": 0}, "lat"),
+    ("location", {"lat": 0, "lon": "4"}, "lon"),
+    ("location", {"lat": 0, "lon": 0, "label": "a\nb"}, "label"),
+    ("location", {"lat": 0}, ""),
+    ("location", "here", ""),
+    ("form", {"name": "", "often": False}, "name"),
+    ("form", {"name": "a", "often": True}, "every"),
+    ("form", {"name": "a", "often": False, "other": 1}, "other"),
+    ("form", [], ""),
+    ("table", False, ""),
+    ("table", "yes", ""),
 ]
 
 
