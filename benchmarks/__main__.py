@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import answers, deploy, start, store
+from benchmarks import answers, deploy, plugins, start, store
 from benchmarks.report import machine, quick
 
 if __name__ == "__main__":
@@ -11,4 +11,5 @@ if __name__ == "__main__":
     print(start.measure(3 if few else 7), flush=True)
     print(deploy.measure(3 if few else 9), flush=True)
     print(answers.measure(2.0 if few else 8.0), flush=True)
+    print(plugins.measure(3 if few else 7), flush=True)
     store.main(["--quick"] if few else [])

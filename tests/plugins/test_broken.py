@@ -210,10 +210,11 @@ class Seen(NamedTuple):
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """One bot that meets all of them at once."""
-    return asyncio.run(_meet(tmp_path_factory.mktemp("broken")))
+    return asyncio.run(meet(tmp_path_factory.mktemp("broken")))
 
 
-async def _meet(folder: Path) -> Seen:
+async def meet(folder: Path) -> Seen:
+    """Load them all in a folder of their own, and answer meanwhile."""
     plugins = folder / "chatflows.d"
     plugins.mkdir()
     for name, kind in ALL.items():
