@@ -174,7 +174,11 @@ class Bot:
             audit=AuditViews(self.settings.data / "audit"),
             ready=self.ready,
             counted=self.metrics,
+            called=self._called,
         )
+
+    async def _called(self, person: str) -> str:
+        return await _name_of(self.people, person)
 
     def _meaning(self) -> Meaning:
         try:
@@ -242,10 +246,7 @@ async def _made(settings: Settings, port: int, installation: Installation, stack
     )
 
     async def named(person: str, /) -> str:
-        try:
-            return (await people.person(person)).name
-        except NoSuchPerson:
-            return "Somebody"
+        return await _name_of(people, person)
 
     runtime = Runtime(
         store=store,
@@ -256,6 +257,7 @@ async def _made(settings: Settings, port: int, installation: Installation, stack
         body_key=hashlib.blake2b(installation.tag_key, digest_size=32, person=b"hercules-bodies").digest(),
         now_ms=now_ms,
         names=named,
+        zone=settings.time_zone,
     )
 
     metrics = Metrics(_readings(fleet, runtime))
@@ -284,6 +286,13 @@ async def _made(settings: Settings, port: int, installation: Installation, stack
         warnings=warnings,
         _stack=stack,
     )
+
+
+async def _name_of(people: People, person: str) -> str:
+    try:
+        return (await people.person(person)).name
+    except NoSuchPerson:
+        return "Somebody"
 
 
 def _readings(fleet: Fleet, runtime: Runtime) -> list[Read]:

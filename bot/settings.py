@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from bot.engine import times
+from bot.engine.filters import Unfit
 from bot.engine.refusals import Refused
 
 FILE = "hercules.toml"
@@ -45,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reserve_bytes: Bytes = 256 * 1024**2  # uploads are refused when the disk would have less free than this
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     plugins: bool = True  # load DIR/chatflows.d, and chatflows of installed packages
+    time_zone: Annotated[str, Meta(max_length=60)] = ""  # of waits that name none, "Europe/Brussels"; "": UTC
     language_model: str = ""  # "package.module:factory" of one that helps to read what is typed
     plugin_folder: str = ""  # one more folder of chatflows; `make run` names the clone's chatflows.d
 
@@ -133,10 +136,12 @@ def _with(settings: Settings, name: str, value: Any, source: str, *, from_text: 
     fields = {n: getattr(settings, n) for n in NAMES} | {name: value}
     try:
         # text of the environment is read leniently ("8088", "true"), the file's own types strictly
+        if name == "time_zone":
+            times.zone_of(str(value))
         return msgspec.convert(
             {**fields, "data": str(settings.data)}, Settings, strict=not from_text, dec_hook=_path
         )
-    except msgspec.ValidationError as e:
+    except (msgspec.ValidationError, Unfit) as e:
         raise BadSettings(name=name, source=source, why=str(e).partition(" - at")[0].rstrip(".")) from e
 
 

@@ -15,6 +15,7 @@ from bot.channels import schemas
 from bot.channels.api_blobs import BLOB_CALLS
 from bot.channels.api_flows import FLOW_CALLS
 from bot.channels.api_routes import BASE, Call, Query, add_calls, openapi
+from bot.channels.api_waits import WAIT_CALLS
 from bot.channels.problems import problem_of, response_of
 from bot.channels.web_guard import Speaker, body_of, number_in, require_speaker, text_in
 from bot.channels.web_parts import PARTS, Page, Parts, Person, View
@@ -47,7 +48,12 @@ async def open_session(request: web.Request, speaker: Speaker) -> web.Response:
     body = await body_of(request, schemas.OpenSession)
     may_open_flow(request.app[PARTS], speaker, body.flow)
     view = await request.app[PARTS].runtime.open(
-        person=speaker.person, id=body.id, flow=body.flow, answers=body.answers, typed=body.typed
+        person=speaker.person,
+        id=body.id,
+        flow=body.flow,
+        answers=body.answers,
+        typed=body.typed,
+        zone=body.zone,
     )
     return json_response(schemas.session_body(view.session), status=201)
 
@@ -197,7 +203,7 @@ LIST_CALLS: tuple[Call, ...] = (
     _list_call("/audit", "The audit",
                _list(lambda p, a, n: p.audit.entries(after=a, limit=n), "audit.see"), 403),
 )  # fmt: skip
-CALLS: tuple[Call, ...] = (*FLOW_CALLS, *SESSION_CALLS, *BLOB_CALLS, *LIST_CALLS)
+CALLS: tuple[Call, ...] = (*FLOW_CALLS, *SESSION_CALLS, *WAIT_CALLS, *BLOB_CALLS, *LIST_CALLS)
 
 
 def add_api(app: web.Application) -> None:

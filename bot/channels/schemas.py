@@ -38,6 +38,23 @@ class OpenSession(In, frozen=True):
     flow: Annotated[str, Meta(min_length=1, max_length=100)]
     answers: dict[str, Any] = {}
     typed: ShortText = ""
+    zone: Annotated[str, Meta(max_length=60, description="IANA time zone of waits that name none")] = ""
+
+
+class SendEvent(In, frozen=True):
+    """Something happened outside. `data` fits what the chatflow declares, and has at most 16 KiB."""
+
+    id: CallId
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,60}$")]
+    data: Any = None
+
+
+class GiveApproval(In, frozen=True):
+    """Agree to what waits, or refuse; a refusal needs a reason."""
+
+    id: CallId
+    yes: bool
+    reason: Annotated[str, Meta(max_length=1_000)] = ""
 
 
 class GiveAnswer(In, frozen=True):
@@ -136,6 +153,40 @@ class SessionBody(msgspec.Struct, frozen=True, kw_only=True):
     undoes: tuple[str, ...] = ()
     result: Any = None
     parked: str = ""
+
+
+class ApprovalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of what is to be approved."""
+
+    label: str
+    value: str
+
+
+class ApprovalBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A question that waits for my approval: whose it is, what it is about, and who agreed so far."""
+
+    id: str
+    session: str
+    title: str
+    asker: str
+    question: Tree
+    rows: list[ApprovalRow]
+    need: int
+    agreed: list[str]
+    at_ms: int
+
+
+class ApprovalsBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that waits for my approval, oldest first."""
+
+    items: list[ApprovalBody]
+
+
+class ApprovalGiven(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it: approved, refused, or waiting (for others)."""
+
+    session: str
+    outcome: str
 
 
 class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):

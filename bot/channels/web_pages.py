@@ -23,6 +23,8 @@ from bot.channels.web_parts import PARTS, Parts
 from bot.channels.web_render import TEXTS, flow_card, laid_out, page, shown_data
 from bot.channels.web_sign_in import signed_out_page
 from bot.channels.ws import SESSION_ID
+from bot.engine import times
+from bot.engine.filters import Unfit
 from bot.engine.refusals import InvalidAnswer, NoSuchSession, Refused
 from bot.engine.session import Entry, Session, Shown
 from bot.engine.words import Guess, Understood
@@ -60,8 +62,18 @@ async def begin(request: web.Request) -> web.StreamResponse:
         flow=flow,
         answers=answers,
         typed=fields.get("typed", text),
+        zone=_zone_in(fields),
     )
     raise web.HTTPSeeOther(f"/s/{view.session.id}")
+
+
+def _zone_in(fields: Mapping[str, str]) -> str:
+    """The browser's time zone, as the page's script says it; "" for one that is not known here."""
+    try:
+        times.zone_of(fields.get("zone", "")[:60])
+    except Unfit:
+        return ""
+    return fields.get("zone", "")[:60]
 
 
 def _answers(text: str) -> dict[str, Any]:
@@ -92,7 +104,7 @@ async def _start_page(
     ]
     return page(
         "start.html",
-        **_frame(speaker, sessions, current=""),
+        **await frame_of(parts, speaker, current="", sessions=sessions),
         id=new_id(),
         text=clean_data(text),
         clear=meant.clear,
@@ -212,7 +224,7 @@ async def _session_page(
     return page(
         "session.html",
         status=422 if error else 200,
-        **_frame(speaker, await _rail(parts, speaker), current=session_id),
+        **await frame_of(parts, speaker, current=session_id),
         session=clean_data(msgspec.to_builtins(schemas.session_body(session))),
         blocks_=laid_out(entries, shown.seq if shown else 0),
         prompt=shown_data(shown, next((e for e in reversed(entries) if e.kind != "asked"), None)),
@@ -258,9 +270,13 @@ async def _rail(parts: Parts, speaker: Speaker) -> list[dict[str, Any]]:
     return [clean_data(msgspec.to_builtins(schemas.summary_of(s))) for s in found.items]
 
 
-def _frame(speaker: Speaker, sessions: list[dict[str, Any]], *, current: str) -> dict[str, Any]:
+async def frame_of(
+    parts: Parts, speaker: Speaker, *, current: str, sessions: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """What stands beside every page: the person, their sessions, and how much waits for them."""
     return {
-        "sessions": sessions,
+        "sessions": await _rail(parts, speaker) if sessions is None else sessions,
+        "waiting": len(await parts.runtime.asked(speaker.person)),
         "current": current,
         "csrf": speaker.sign_in.csrf if speaker.sign_in else "",
         "person": {"name": clean_data(speaker.person.name), "role": speaker.person.role},

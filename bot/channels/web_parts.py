@@ -14,7 +14,8 @@ from typing import Any, Literal, Protocol
 from aiohttp import web
 
 from bot.engine.form import Flow
-from bot.engine.session import Entry, Session
+from bot.engine.session import Entry, Session, Vote
+from bot.engine.text import Tree
 from bot.engine.words import Understood
 
 Role = Literal["owner", "operator", "support", "viewer"]
@@ -91,6 +92,29 @@ class Update(Protocol):
     def body(self) -> Any: ...
 
 
+class Asked(Protocol):
+    """A question that waits for somebody's approval (`bot.runtime.asked.Asked`)."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def session(self) -> str: ...
+    @property
+    def asker(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def question(self) -> Tree: ...
+    @property
+    def rows(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def need(self) -> int: ...
+    @property
+    def at_ms(self) -> int: ...
+    @property
+    def votes(self) -> tuple[Vote, ...]: ...
+
+
 class Summary(Protocol):
     """A session in a list."""
 
@@ -123,7 +147,19 @@ class Runtime(Protocol):
     """The few calls by which every channel works (`bot.runtime`)."""
 
     async def open(
-        self, *, person: Person, id: str, flow: str, answers: Mapping[str, Any] | None = ..., typed: str = ...
+        self,
+        *,
+        person: Person,
+        id: str,
+        flow: str,
+        answers: Mapping[str, Any] | None = ...,
+        typed: str = ...,
+        zone: str = ...,
+    ) -> View: ...
+    async def tell(self, *, person: Person, session_id: str, id: str, name: str, data: Any) -> View: ...
+    async def asked(self, person: Person) -> Sequence[Asked]: ...
+    async def approve(
+        self, *, person: Person, session_id: str, id: str, yes: bool, reason: str = ...
     ) -> View: ...
     async def answer(self, *, person: Person, session_id: str, seq: int, id: str, value: Any) -> View: ...
     async def back(
@@ -244,6 +280,10 @@ async def _ready() -> Sequence[Check]:
     return ()
 
 
+async def _called(person: str) -> str:
+    return "Somebody"
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything `make_web` needs."""
@@ -258,6 +298,7 @@ class Parts:
     audit: Audit
     ready: Callable[[], Awaitable[Sequence[Check]]] = _ready
     counted: Counted = field(default_factory=Uncounted)
+    called: Callable[[str], Awaitable[str]] = _called  # what the person of that id is called
 
 
 PARTS = web.AppKey("parts", Parts)

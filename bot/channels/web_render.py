@@ -24,7 +24,9 @@ from bot.engine.text import plain
 
 FILES = Path(files.__file__).parent
 STATIC = FILES / "static"
-NOTES = frozenset({"went_back", "changed", "undone", "cancelled", "corrected"})
+NOTES = frozenset(
+    {"went_back", "changed", "undone", "cancelled", "corrected", "came", "approved", "reminded", "migrated"}
+)
 
 
 class Texts:

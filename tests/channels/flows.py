@@ -1,6 +1,7 @@
 """Chatflows that the web channel's tests are played with: every kind of question, and a change."""
 
 from bot.engine import (
+    Approval,
     Ask,
     Chatflow,
     Confirm,
@@ -14,6 +15,7 @@ from bot.engine import (
     Secret,
     Text,
     Upload,
+    Wait,
     YesNo,
     facts,
     orders,
@@ -149,3 +151,44 @@ class Halt(Chatflow):
     more = Ask(Text("What now?"))
     done = End("Stopped.")
     left = End("Left.", outcome="unchanged")
+
+
+class Outside(Chatflow):
+    """Waits for an event from outside."""
+
+    title = "Wait for a build"
+    built = Wait(event="build.done", fields={"ok": "yes-no"})
+    done = End("Built: {{ built.ok }}.")
+
+
+class Approved(Chatflow):
+    """Waits for somebody else's approval."""
+
+    title = "Ship it"
+    risk = "changes"
+    what = Ask(Text("What?"))
+    agree = Wait(
+        approval=Approval(["operator", "Olga"], need=2, asks="Ship **{{ what }}** now?", summary=["what"]),
+        refused="no",
+    )
+    done = End("Shipped.")
+    no = End("Not shipped: {{ agree.reason }}", outcome="unchanged")
+
+
+class AtNight(Chatflow):
+    """Waits for a time of day."""
+
+    title = "At night"
+    night = Wait(until="03:00")
+    done = End("Good morning.")
+
+
+class Signed(Chatflow):
+    """Waits for the owner's approval."""
+
+    title = "Signed"
+    risk = "changes"
+    what = Ask(Text("What?"))
+    agree = Wait(approval=Approval("owner", summary=["what"]), refused="no")
+    done = End("Done.")
+    no = End("No: {{ agree.reason }}", outcome="unchanged")

@@ -146,6 +146,9 @@ class House:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return ClientSession(self.url, headers=headers)
 
+    async def _called(self, person: str) -> str:
+        return (await self.people.person(person)).name
+
     async def _named(self) -> list[Named]:
         return [Named(kind="container", label="nginx", value="c1")]
 
@@ -163,4 +166,5 @@ class House:
             fleet=lists,
             audit=lists,
             counted=self.metrics,
+            called=self._called,
         )

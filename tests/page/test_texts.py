@@ -15,7 +15,8 @@ MADE = {
     *(f"risk_{risk}" for risk in Risk.__args__),  # type: ignore[attr-defined]
     *(f"ended_{outcome}" for outcome in ("done", "failed", "unchanged", "cancelled")),
     *(f"target_{state}" for state in TargetState.__args__),  # type: ignore[attr-defined]
-    *("went_back", "changed", "undone", "cancelled", "corrected", "error_title_404", "error_title_500"),
+    *("went_back", "changed", "undone", "cancelled", "corrected", "came", "approved", "reminded", "migrated",
+      "error_title_404", "error_title_500"),
 }  # fmt: skip
 
 

@@ -24,3 +24,9 @@ if (document.body.dataset.page === "session") {
   const live = new LiveSession(addCopies);
   live.begin();
 }
+
+// Waits that name no time zone are meant in the reader's own.
+for (const form of all('form[action="/start"]')) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+  form.append(el("input", { type: "hidden", name: "zone", value: zone }));
+}
