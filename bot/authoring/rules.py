@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 
 from bot.authoring.world import World, difference, picture
+from bot.engine import text
 from bot.engine.effects import SendOrder
 from bot.engine.events import Answered, Approved, Event, TimerDue
 from bot.engine.orders import RANK, RISKS
-from bot.engine.session import Session
+from bot.engine.session import Entry, Session
 from bot.engine.step import Step
 
 RULES: Final = {
@@ -53,7 +54,8 @@ class Watch:
         self.meddled = False  # something else than the session changed the world
         self._sent: set[str] = set()
         self._open: set[str] = set()
-        self._asked = self._confirmed = False  # since the last order that disturbed
+        self._asked = self._confirmed = False  # a yes holds for what follows until the next question
+        self._used = False
         self._dangerous: set[str] = set()
         self._agreed: set[str] = set()  # states that did so after they were asked about
         self._waited = False  # ... and a time came since: that was agreed to as well
@@ -64,6 +66,8 @@ class Watch:
         self._shape(before, step)
         if before is not None and before.shown is not None and isinstance(event, Answered):
             kind = before.shown.kind
+            if self._used and before.shown.name != "way_on":
+                self._asked = self._confirmed = self._used = False
             self._asked |= kind in ("pick", "yes-no", "confirm", "pick-many") or before.shown.name == "way_on"
             self._confirmed |= kind == "confirm" or before.shown.name == "way_on"
         self._waited |= isinstance(event, TimerDue)
@@ -77,10 +81,10 @@ class Watch:
             if entry.kind == "corrected" and entry.outcome == "done":
                 self.meddled = True  # the transcript says that it was done after all
             if entry.order in self._dangerous and entry.kind == "finished" and entry.outcome == "done":
-                self._asked = self._confirmed = self._waited = False
+                self._used = True
         self._orders(before, step)
         if session.status == "ended":
-            self._ended(session, world)
+            self._ended(session, world, step.entries)
 
     def not_handed_over(self, order: str) -> None:
         """Another session was at its target."""
@@ -122,11 +126,12 @@ class Watch:
             self._dangerous.add(effect.id)
             self._agreed.add(place)
 
-    def _ended(self, session: Session, world: World) -> None:
+    def _ended(self, session: Session, world: World, entries: tuple[Entry, ...]) -> None:
         lost = self._open - {one.order for one in session.unsettled}
         if lost:
             raise Broken("lost", f"nothing was told of {len(lost)} of its orders.")
-        if session.outcome != "cancelled" or session.left or session.unsettled or self.meddled:
+        stays = any("stays as it is" in text.plain(one.text) for one in entries if one.kind == "ended")
+        if session.outcome != "cancelled" or stays or session.unsettled or self.meddled:
             return
         if found := difference(self._before, picture(world)):
             raise Broken(

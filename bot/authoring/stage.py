@@ -18,6 +18,7 @@ from bot.authoring.library import Library
 from bot.authoring.rules import Broken, Watch, reread
 from bot.engine import form, text
 from bot.engine.advance import advance, open_session
+from bot.engine.answers import LOOK_AGAIN
 from bot.engine.effects import (
     AnyEffect,
     AskApproval,
@@ -343,6 +344,8 @@ class Stage:
         if not self._events or isinstance(self._events[-1], Opened | EventCame | Migrated):
             return False
         event, before = self._events[-1], self.session
+        if isinstance(event, Answered) and event.value == LOOK_AGAIN:
+            return False  # the same question stays; that the same answer counts once is the store's part
         if self._try(event) is not None:
             raise Broken("doubled", f"the same {type(event).__name__} was taken twice.")
         return self.session is not before

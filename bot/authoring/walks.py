@@ -1,7 +1,8 @@
 """Walks through a flow by itself: every state, every way out of it, and everything that may go wrong there.
 
 A walk is a list of moves. The first goes straight; each later one repeats the beginning of one before and
-then does something that nobody did at that place after the same thing. So all ways and all pairs of them are gone,
+then does something that nobody did at that place after the same thing. So all ways and all pairs of them are
+gone,
 without trying all their combinations. What is found comes with its moves, to be played again.
 """
 
