@@ -10,7 +10,19 @@ from typing import Any, Final
 
 import msgspec
 
-from bot.engine import answers, deadlines, details, form, markdown, prompts, recheck, template, text, trail
+from bot.engine import (
+    answers,
+    deadlines,
+    details,
+    form,
+    markdown,
+    no_return,
+    prompts,
+    recheck,
+    template,
+    text,
+    trail,
+)
 from bot.engine.answers import LOOK_AGAIN, Accepted
 from bot.engine.checks import default_query, options_query
 from bot.engine.effects import AskFacts
@@ -144,6 +156,8 @@ def _build(turn: Turn, ask: form.Ask, problem: str) -> Shown:
         "can_back": trail.can_back(session),
         "can_undo": bool(session.undos) and trail.undo_target(session) is not None,
     }
+    if ready.may_not_return or len(session.stack) > 1:
+        more["no_return"] = no_return.said_before(turn)
     if session.barred:
         more["no_back"] = trail.no_back(session)
     try:

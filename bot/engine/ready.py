@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-import msgspec
 from transitions import Machine
 
-from bot.engine import checks, compile, form, markdown, no_return, prompts, rows, template
+from bot.engine import checks, compile, form, markdown, prompts, rows, template
 
 WAY_ON: Final = "way_on"  # the name of built-in prompts: retry, back, cancel
 
@@ -27,6 +26,11 @@ class Ready:
             auto_transitions=False,
         )
         self._prepared: dict[str, prompts.Prepared] = {}
+        self.said_before: dict[tuple[tuple[str, str], ...], str] = {}  # see no_return, which alone fills it
+        self.may_not_return = any(
+            isinstance(state, form.Call) or (isinstance(state, form.Do) and state.no_return)
+            for state in flow.states.values()
+        )
         self._used: dict[str, tuple[str, ...]] = {}
         self._known: set[tuple[str, ...]] = set()  # rows that the machine was asked for and has
         self.asks: dict[str, str] = {}  # name -> the state that asks it first
@@ -41,8 +45,6 @@ class Ready:
         found = self._prepared.get(state)
         if found is None:
             found = self._prepared[state] = prompts.Prepared(state, ask)
-            if says := no_return.said_before(self.flow, state):
-                found.shown = msgspec.structs.replace(found.shown, no_return=says)
         return found
 
     def used_by(self, state: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import pytest
 
 from bot.engine import (
     Ask,
+    Call,
     Chatflow,
     Choose,
     Confirm,
@@ -58,6 +59,62 @@ def test_only_the_prompt_before_it_says_so() -> None:
     play.answer("a").finish()
     assert play.shown.name == "sure" and "no way back" in play.shown.no_return
     assert play.shown.can_undo, "before it, there is a way back"
+
+
+class Surely(Chatflow):
+    """Ask whether to: a part of other flows."""
+
+    title = "Surely"
+    ask = Ask(Confirm("Really?"), then={"yes": "yes", "no": "no"})
+    yes = End("", result=True)
+    no = End("", result=False)
+
+
+class Remover(Chatflow):
+    """Remove it: a part of other flows that asks nobody."""
+
+    title = "Remover"
+    risk = "destroys"
+    gone = Do(orders.RemoveDeployment(deployment="d-0000000000000000", data="delete"), no_return=True)
+    done = End("")
+
+
+class OfParts(Chatflow):
+    """Ask and remove by flows of their own."""
+
+    title = "Of parts"
+    risk = "destroys"
+    what = Ask(Text("What?"))
+    sure = Call("surely")
+    go = Choose({"sure": "note"}, otherwise="kept")
+    note = Ask(Text("A note for the record?"))
+    removing = Call("remover")
+    after = Ask(Text("And now?"))
+    kept = End("Kept.", outcome="unchanged")
+
+
+class Straight(Chatflow):
+    """The confirmation is in a flow of its own, the point of no return comes right after it."""
+
+    title = "Straight"
+    risk = "destroys"
+    sure = Call("surely")
+    go = Choose({"sure": "gone"}, otherwise="kept")
+    gone = Do(orders.RemoveDeployment(deployment="d-0000000000000000", data="delete"), no_return=True)
+    kept = End("Kept.", outcome="unchanged")
+
+
+def test_it_is_said_into_and_out_of_called_flows() -> None:
+    play = Play(OfParts, Surely, Remover)
+    assert play.shown.no_return == ""
+    play.answer("a")
+    assert play.shown.name == "ask" and play.shown.no_return == "", "another question comes before it"
+    play.answer(True)
+    assert play.shown.name == "note" and "no way back" in play.shown.no_return
+    play.answer("x").finish()
+    assert play.shown.name == "after" and play.shown.no_return == ""
+    assert "no return" in play.shown.no_back
+    assert "no way back" in Play(Straight, Surely).shown.no_return
 
 
 def test_after_it_neither_back_nor_undo_reach_what_was_before_and_the_prompt_says_why() -> None:
