@@ -20,6 +20,7 @@ import structlog
 
 from agent.orders.results import Progress, Result
 from bot.app_names import FleetNames
+from bot.app_recovery import RecoveryKey
 from bot.app_views import AuditViews
 from bot.audit import AuditLog
 from bot.blobs import Blobs
@@ -174,6 +175,7 @@ class Bot:
             audit=AuditViews(self.settings.data / "audit"),
             ready=self.ready,
             counted=self.metrics,
+            recovery=RecoveryKey(self.installation, self.audit),
             called=self._called,
         )
 

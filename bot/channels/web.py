@@ -28,6 +28,7 @@ from bot.channels.web_guard import (
     require_speaker,
 )
 from bot.channels.web_inbox import add_inbox
+from bot.channels.web_keys import add_keys
 from bot.channels.web_pages import add_pages
 from bot.channels.web_parts import OWNER, PARTS, Parts, Person, Speaking
 from bot.channels.web_render import STATIC, TEXTS, page
@@ -56,6 +57,7 @@ def make_web(parts: Parts, *, owner: Person | None = None) -> web.Application:
     app.router.add_static("/static", STATIC)
     add_api(app)
     add_sign_in(app)
+    add_keys(app)
     add_pages(app)
     add_inbox(app)
     return app

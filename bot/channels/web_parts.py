@@ -276,6 +276,30 @@ class Uncounted:
         return b"", "text/plain; version=0.0.4; charset=utf-8"
 
 
+class Recovery(Protocol):
+    """The recovery key's private half, for the owner to take once (`bot.app_recovery.RecoveryKey`)."""
+
+    def is_here(self) -> bool: ...
+    async def show(self, person: str) -> str | None: ...
+    async def forget(self, person: str) -> bool: ...
+
+
+class NoRecovery:
+    """A bot that holds no recovery key."""
+
+    def is_here(self) -> bool:
+        """No."""
+        return False
+
+    async def show(self, person: str) -> str | None:
+        """Nothing."""
+        return None
+
+    async def forget(self, person: str) -> bool:
+        """Nothing to delete."""
+        return False
+
+
 async def _ready() -> Sequence[Check]:
     return ()
 
@@ -298,6 +322,7 @@ class Parts:
     audit: Audit
     ready: Callable[[], Awaitable[Sequence[Check]]] = _ready
     counted: Counted = field(default_factory=Uncounted)
+    recovery: Recovery = field(default_factory=NoRecovery)
     called: Callable[[str], Awaitable[str]] = _called  # what the person of that id is called
 
 

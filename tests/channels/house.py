@@ -62,6 +62,29 @@ class Lists:
         return Page([{"what": "session.opened"}])
 
 
+class HeldKey:
+    """A recovery key that is here until it is forgotten."""
+
+    def __init__(self) -> None:
+        self.key: str | None = "ab" * 32
+        self.noted: list[tuple[str, str]] = []
+
+    def is_here(self) -> bool:
+        """Whether nobody has had it deleted yet."""
+        return self.key is not None
+
+    async def show(self, person: str) -> str | None:
+        """The key."""
+        self.noted.append((person, "shown"))
+        return self.key
+
+    async def forget(self, person: str) -> bool:
+        """Delete it."""
+        had, self.key = self.key is not None, None
+        self.noted.append((person, "deleted"))
+        return had
+
+
 class House:
     """See the module."""
 
@@ -113,6 +136,7 @@ class House:
         await self.runtime.start()
         stack.push_async_callback(self.runtime.stop)
         self.metrics = Metrics()
+        self.recovery = HeldKey()
         self.app = make_web(self._parts(book))
         runner = runner_for(self.app)
         await runner.setup()
@@ -166,5 +190,6 @@ class House:
             fleet=lists,
             audit=lists,
             counted=self.metrics,
+            recovery=self.recovery,
             called=self._called,
         )

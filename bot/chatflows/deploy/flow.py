@@ -67,8 +67,8 @@ _MAY = (
 _KEY_HINT = """\
 {% if settings | without('sealed', none) | count %}
 
-Its secrets are sealed to this machine and to your **recovery key**. If you have not taken that key yet, do it
-now: `hercules keys recovery` shows it once, for you to keep elsewhere.
+Its secrets are sealed to this machine and to your recovery key. If you have not taken that key yet, do it now:
+[take your recovery key](/keys/recovery), or `hercules keys recovery` in a terminal.
 {% endif %}"""
 
 _DONE = """\
