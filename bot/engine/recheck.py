@@ -40,6 +40,8 @@ def note(turn: Turn, ask: form.Ask, given: Any, named: Any, words: str, seq: int
     # what was asked for by its state is looked up in any state, so that the new one can be said
     asked = {name: value for name, value in args.items() if name not in ("node", "state")}
     values, datas = (given, named) if isinstance(given, list | tuple) else ([given], [named])
+    if not isinstance(datas, list | tuple) or len(values) != len(datas):
+        return  # not one value for each option: nothing that could be told apart
     dated = tuple(
         Dated(
             at_ms=turn.facts_ms,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.engine import Ask, Call, Chatflow, Confirm, Do, End, Pick, Text, compile, facts, orders
+from bot.engine import Ask, Call, Chatflow, Confirm, Do, End, Pick, PickMany, Text, compile, facts, orders
 from bot.engine.compile import FlowRefused
 from tests.engine.play import Play
 
@@ -193,3 +193,34 @@ def test_a_recheck_of_what_no_state_sets_is_refused() -> None:
 
     with pytest.raises(FlowRefused, match="`recheck` names 'nothing'"):
         compile.compile_class(Odd)
+
+
+class Several(Chatflow):
+    """Stop several."""
+
+    title = "Several"
+    risk = "disturbs"
+    which = Ask(PickMany("Which?", options=facts.containers()))
+    sure = Ask(Confirm("Stop them?"), then={"yes": "stop", "no": "left"})
+    stop = Do(orders.StopTarget(target="{{ target.target }}"), each="{{ which }}")
+    left = End("ok")
+
+
+def test_each_of_several_picks_is_looked_up_again_in_one_lookup() -> None:
+    containers = [container("wiki"), container("web", number=2), container("db", number=3)]
+    play = Play(Several).facts(offered(*containers)).answer(["wiki", "db"])
+    assert [one.label for one in play.session.dated["0.which"]] == ["wiki", "db"]
+    play.now_ms += LATER_MS
+    play.answer(True)
+    assert play.waiting.kind == "lookup"
+    play.facts(offered(*containers))
+    assert len(play.lookups()) == 2 and len(play.orders()) == 2
+    assert play.session.batch is not None
+    assert [t.label for t in play.session.batch.targets] == ["wiki", "db"]
+    again = Play(Several).facts(offered(*containers)).answer(["wiki", "db"])
+    again.now_ms += LATER_MS
+    again.answer(True).facts(offered(containers[0], container("db", "exited", 3)))
+    assert (
+        again.shown.name == "which" and again.shown.problem == "db is exited now, not running: choose again."
+    )
+    assert again.orders() == []
