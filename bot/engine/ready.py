@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Protocol
 
 from transitions import Machine
 
 from bot.engine import checks, compile, form, markdown, prompts, rows, template
 
+_SLOT = re.compile(r"\{(\w+)\}")
 WAY_ON: Final = "way_on"  # the name of built-in prompts: retry, back, cancel
 
 
@@ -33,6 +35,7 @@ class Ready:
         )
         self._used: dict[str, tuple[str, ...]] = {}
         self._known: set[tuple[str, ...]] = set()  # rows that the machine was asked for and has
+        self.subject = _subject(flow)
         self.asks: dict[str, str] = {}  # name -> the state that asks it first
         for name, state in flow.states.items():
             if isinstance(state, form.Ask):
@@ -76,6 +79,13 @@ class Ready:
             return False
         self._known.add(row)
         return True
+
+
+def _subject(flow: form.Flow) -> str:
+    """The name of the answer that says what a session is about: the first slot of its `says` that it asks."""
+    asked = {state.as_ for state in flow.states.values() if isinstance(state, form.Ask)}
+    slots = (slot for says in flow.says for slot in _SLOT.findall(says))
+    return next((slot for slot in slots if slot in asked), "")
 
 
 class Flows(Protocol):

@@ -117,7 +117,7 @@ def fill(
 
     for name, words in given.items():
         if asked[name] not in KINDS.values():
-            answers[name] = words
+            answers[name] = _bare(words)
             continue
         found, like = _in_words(words, asked[name], names, nodes)
         if found is not None:
@@ -142,6 +142,16 @@ def fill(
         unknown=tuple(unknown),
         corrected=corrected,
     )
+
+
+def _bare(words: str) -> str:
+    """Words without the noise around them: "wiki please" -> "wiki"."""
+    parts = words.split()
+    while len(parts) > 1 and parts[0].casefold() in NOISE:
+        del parts[0]
+    while len(parts) > 1 and parts[-1].casefold() in NOISE:
+        del parts[-1]
+    return " ".join(parts)
 
 
 def _in_words(words: str, kind: str, names: Names, nodes: frozenset[str]) -> tuple[Named | None, float]:

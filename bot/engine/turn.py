@@ -16,7 +16,7 @@ import msgspec
 from bot.engine import form, markdown, template, text
 from bot.engine.effects import AnyEffect, Audit, CallHook, DropApproval, DropTimer
 from bot.engine.events import Event
-from bot.engine.filters import Unfit
+from bot.engine.filters import Unfit, as_text
 from bot.engine.ids import derived
 from bot.engine.ready import Flows, Ready
 from bot.engine.session import Crumb, Entry, Frame, Session, Shown, Waiting
@@ -25,6 +25,7 @@ from bot.engine.step import Step
 ENTRIES_MAX: Final = 10_000
 ENTRIES_BYTES: Final = 4_000_000
 TRAIL_MAX: Final = 60  # prompts that one can go back over
+SUBJECT_CHARS: Final = 40  # of what a session is about, in its title
 STACK_MAX: Final = 10  # flows that call each other
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -200,6 +201,14 @@ class Turn:
             waiting=None,
             lookup="",
         )
+        if not depth and name == self.ready.subject:
+            self._entitle(value)
+
+    def _entitle(self, value: Any) -> None:
+        """Say in the title what the session is about, so that two of one flow can be told apart."""
+        words = " ".join(as_text(value).split())[:SUBJECT_CHARS]
+        flow = self.ready.flow.title
+        self.set(title=f"{flow} · {words}" if words else flow)
 
     def put_frame(self, frame: Frame) -> None:
         """Replace the flow on top."""

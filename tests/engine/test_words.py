@@ -12,6 +12,7 @@ from bot.engine import Ask, Chatflow, End, Number, Pick, Say, Secret, Text, fact
 from bot.engine import compile as compiling
 from bot.engine.slots import Named, Names
 from bot.engine.words import CHOICES, Index, Stranger, from_stranger
+from tests.engine.play import Play
 
 
 class Deploy(Chatflow):
@@ -74,6 +75,7 @@ NAMES = Names(
     [
         ("deploy nginx:1.27", "deploy", {"image": "nginx:1.27"}),
         ("  Deploy   wiki ", "deploy", {"image": "wiki"}),
+        ("deploy my wiki please", "deploy", {"image": "wiki"}),
         ("run wiki on port 8080", "deploy", {"image": "wiki", "port": "8080"}),
         ("deploy", "deploy", {}),
         ("deploy a container", "deploy", {}),
@@ -191,3 +193,10 @@ def test_a_language_model_cannot_name_what_is_not_there() -> None:
     understood = from_stranger(INDEX, strange, NAMES, known)
     assert [guess.flow.name for guess in understood.guesses] == ["restart"]
     assert understood.guesses[0].by == "words"
+
+
+def test_a_session_says_in_its_title_what_it_is_about() -> None:
+    named = Play(compiling.compile_class(Deploy))
+    assert named.session.title == "Deploy a container"
+    assert named.answer("nginx:1.27").session.title == "Deploy a container · nginx:1.27"
+    assert named.back().answer("x" * 90).session.title == f"Deploy a container · {'x' * 40}"

@@ -101,7 +101,14 @@ class Deploy(Chatflow):
     """Run something new on this machine: the welcome demo, an image of yours, or one from a registry."""
 
     title = "Deploy a container"
-    says = ("deploy", "deploy a container", "run a container", "run something", "install something")
+    says = (
+        "deploy",
+        "deploy {name}",
+        "deploy a container",
+        "run a container",
+        "run something",
+        "install something",
+    )
     risk = "changes"
 
     what = Ask(

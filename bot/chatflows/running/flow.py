@@ -19,7 +19,15 @@ class Running(Chatflow):
     """Everything that runs on this machine: its state and log; stop, start, restart or remove it."""
 
     title = "What is running here"
-    says = ("what is running", "what runs here", "list containers", "show containers", "show the log")
+    says = (
+        "what is running",
+        "what runs here",
+        "list containers",
+        "show containers",
+        "show the log",
+        "show the log of {container}",
+        "how is {container}",
+    )
     risk = "disturbs"
 
     which = Ask(
