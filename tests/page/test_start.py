@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from playwright.async_api import expect
 
+from bot.engine import Chatflow
+from tests.channels import flows
 from tests.page.conftest import Screen, asked
+
+ALL = sum(isinstance(v, type) and issubclass(v, Chatflow) and v is not Chatflow for v in vars(flows).values())
 
 
 async def test_words_lead_to_the_flow_that_is_meant(screen: Screen) -> None:

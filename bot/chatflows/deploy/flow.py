@@ -67,7 +67,7 @@ _MAY = (
 _KEY_HINT = """\
 {% if settings | without('sealed', none) | count %}
 
-Its secrets are sealed to this machine and to your recovery key. If you have not taken that key yet, do it now:
+Its secrets are sealed to this machine and to your recovery key. If you have not taken that key yet, do so:
 [take your recovery key](/keys/recovery), or `hercules keys recovery` in a terminal.
 {% endif %}"""
 
