@@ -71,7 +71,7 @@ def pass_over(turn: Turn, do: form.Do) -> None:
         batch.pass_over(turn, do)
         return
     give_up_knowing(turn, do)
-    problem = {"code": "unknown", "says": unsure.NOT_KNOWN, "do": ""}
+    problem = {"code": "unknown", "says": unsure.NOT_KNOWN, "do": "", "left_behind": [], "evidence": []}
     turn.assign(do.as_, {"outcome": "unknown", "problem": problem, "seconds": 0, "already": False})
     recheck.ours(turn, do)
     turn.go("order_finished", do.failed or do.then)
