@@ -19,6 +19,7 @@ from bot.engine.step import Step
 
 RULES: Final = {
     "crash": "No event makes the engine fail.",
+    "fault": "No message, order or condition of a flow fails when it is used.",
     "shape": "After each step a session shows a prompt, waits, or has ended; its bytes hold all of it.",
     "dead-end": "There is always a way on.",
     "offered": "What a prompt offers is taken.",
@@ -28,6 +29,7 @@ RULES: Final = {
     "doubled": "No order is sent twice.",
     "lost": "Of each order sent the result is told.",
     "never-ends": "Cancel ends it within 200 steps.",
+    "museum": "What went wrong elsewhere does not go wrong here.",
 }
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(Session)
@@ -78,12 +80,14 @@ class Watch:
                 self._asked = self._confirmed = True
             if entry.order and entry.kind in ("finished", "corrected"):
                 self._open.discard(entry.order)
+            if entry.kind == "problem" and entry.outcome == "fault":
+                raise Broken("fault", text.plain(entry.text))
             if entry.kind == "corrected" and entry.outcome == "done":
                 self.meddled = True  # the transcript says that it was done after all
             if entry.order in self._dangerous and entry.kind == "finished" and entry.outcome == "done":
                 self._used = True
         self._orders(before, step)
-        if session.status == "ended":
+        if session.status == "ended" and (before is None or before.status != "ended"):
             self._ended(session, world, step.entries)
 
     def not_handed_over(self, order: str) -> None:

@@ -205,7 +205,8 @@ class Stage:
             self._put(said)
         if fault:
             self.fleet.mend(fault)
-        return self._do_next("")
+        self._do_next("")
+        return True  # also when nobody waits for them any more
 
     def _do_hook(self, value: str) -> bool:
         wish = self.outbox[0] if self.outbox else None
@@ -352,6 +353,8 @@ class Stage:
 
     def _do_undeliver(self, _: str) -> bool:
         """The newest order is handed over once more, as after a crash of the bot; the node answers again."""
+        if not self.orders:
+            return False
         wish = self.orders[-1]
         if wish in self.outbox or wish.id not in {id for id, _, _ in self.fleet.log}:
             return False
@@ -448,6 +451,11 @@ class Stage:
         self.watch.step(event, before, step, self.fleet.world)
         if step.session.status == "open" and not self.moves():
             raise Broken("dead-end", "nothing can happen any more, and it has not ended.")
+
+    def hear_on(self) -> None:
+        """After the end: results that come late are told. Raises Broken."""
+        while self._queue:
+            self._do_next("")
 
     # to look at
 
