@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from bot.channels import schemas
 from bot.channels.api import add_api
 from bot.channels.problems import problem_of, title
+from bot.channels.web_flows import add_flows
 from bot.channels.web_guard import (
     BODY_BYTES,
     ERROR_PAGE,
@@ -31,11 +32,13 @@ from bot.channels.web_inbox import add_inbox
 from bot.channels.web_keys import add_keys
 from bot.channels.web_pages import add_pages
 from bot.channels.web_parts import OWNER, PARTS, Parts, Person, Speaking
+from bot.channels.web_reads import AWAY
 from bot.channels.web_render import STATIC, TEXTS, page
 from bot.channels.web_sign_in import add_sign_in, signed_out_page
 from bot.channels.ws import LINES, say_goodbye
 from bot.engine.refusals import Spoken
 
+COMES_AGAIN_S = "2"  # a page that says that it reconnects is loaded again after so long
 STOP_WITHIN_S = 5.0  # open long polls and sockets are told at once; what is left is cut
 
 
@@ -59,6 +62,7 @@ def make_web(parts: Parts, *, owner: Person | None = None) -> web.Application:
     add_sign_in(app)
     add_keys(app)
     add_pages(app)
+    add_flows(app)
     add_inbox(app)
     return app
 
@@ -135,11 +139,17 @@ def error_page(request: web.Request, error: Spoken) -> web.Response:
             {"code": f"ssh -L {settings.port}:localhost:{settings.port} MACHINE"},
             {"says": TEXTS("https_how")},
         ]
-    return page(
+    away = problem.code == AWAY
+    if away:
+        heading, lines = TEXTS("reconnecting"), [{"says": TEXTS("away")}]
+    response = page(
         "plain.html",
         status=problem.status,
         title=heading,
         lines=[line for line in lines if any(line.values())],
         button="",
-        link=None if problem.code == "wrong_host" else ("/", TEXTS("error_back")),
+        link=None if away or problem.code == "wrong_host" else ("/", TEXTS("error_back")),
     )
+    if away and request.method == "GET":
+        response.headers["Refresh"] = COMES_AGAIN_S
+    return response

@@ -17,7 +17,8 @@ from bot.channels import schemas
 from bot.channels.api import may_open_flow
 from bot.channels.problems import NotSignedIn, WrongFields
 from bot.channels.web_clean import clean_data
-from bot.channels.web_forms import rows_of, value_of
+from bot.channels.web_flows import count_of_faults
+from bot.channels.web_forms import rows_of, typed_of, value_of
 from bot.channels.web_guard import Speaker, must_be_plain, number_in, require_speaker
 from bot.channels.web_parts import PARTS, Parts
 from bot.channels.web_render import TEXTS, flow_card, laid_out, page, shown_data
@@ -109,6 +110,7 @@ async def _start_page(
         text=clean_data(text),
         clear=meant.clear,
         found=bool(meant.guesses),
+        faults=count_of_faults(parts, speaker),
         searched=understood is not None,
         cards=cards,
         going_on=[] if text else [s for s in sessions if s["status"] == "open"][:GOING_ON],
@@ -137,7 +139,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
         value = value_of(shown, fields)
         await runtime.answer(person=speaker.person, session_id=session_id, seq=seq, id=call_id, value=value)
     except InvalidAnswer as refused:
-        typed = value if value is not None else fields.get("value")
+        typed = typed_of(shown, fields, value)
         return await _session_page(request, speaker, error=refused, typed=typed)
     raise web.HTTPSeeOther(f"/s/{session_id}#ask")
 
@@ -240,13 +242,18 @@ async def _session_page(
 def _context(
     speaker: Speaker, session: Session, shown: Shown | None, error: Refused | None, typed: Any
 ) -> dict[str, Any]:
-    says = " ".join(e["says"] for e in error.errors) if isinstance(error, InvalidAnswer) else ""
+    errors = error.errors if isinstance(error, InvalidAnswer) else []
+    beside = {e["field"].partition(".")[0]: clean_data(e["says"]) for e in errors if e["field"]}
+    if shown is None or shown.kind != "form":
+        beside = {}
+    says = " ".join(e["says"] for e in errors if e["field"].partition(".")[0] not in beside)
     secret = shown is not None and shown.kind == "secret"
     return {
         "session": session.id,
         "csrf": speaker.sign_in.csrf if speaker.sign_in else "",
         "id": new_id(),
         "error": clean_data(says),
+        "errors": beside,
         "typed": None if secret else typed,
         "rows": rows_of(shown, typed) if shown is not None and shown.kind == "key-values" else [],
     }

@@ -195,10 +195,24 @@ class Offered(Protocol):
     def version(self) -> str: ...
 
 
+class Trouble(Protocol):
+    """What is wrong with a file of chatflows (`bot.plugins.shelf.Trouble`)."""
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+    @property
+    def says(self) -> str: ...
+    @property
+    def stays(self) -> bool: ...
+
+
 class Flows(Protocol):
     """The chatflows of this bot in their present versions (`bot.plugins.book.FlowBook`)."""
 
     def flows(self) -> Sequence[Offered]: ...
+    def troubles(self) -> Sequence[Trouble]: ...
 
 
 class Meaning(Protocol):

@@ -15,7 +15,7 @@ def mermaid(flow: form.Flow) -> str:
     """The state diagram, ready to be pasted. Ends with a newline."""
     lines = ["stateDiagram-v2", f"    [*] --> {flow.start}"]
     for name, state in flow.states.items():
-        lines.append(f"    {name} : {_label(name, state)}")
+        lines.append(f"    {name} : {label_of(name, state)}")
     seen: set[tuple[str, str, str]] = set()
     for row in rows.rows_of(flow):
         if (row.source, row.dest, row.label) not in seen:
@@ -46,7 +46,8 @@ def mermaid(flow: form.Flow) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _label(name: str, state: form.State) -> str:
+def label_of(name: str, state: form.State) -> str:
+    """What a state does, in a few words."""
     match state:
         case form.Ask():
             how = " (only if needed)" if state.quiet else ""

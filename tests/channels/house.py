@@ -96,6 +96,7 @@ class House:
         new_socket: Callable[[], socket.socket] = socket.socket,
     ) -> None:
         self._server, self._folder, self._new_socket = server, folder, new_socket
+        self.plugins = folder / "chatflows.d"  # made by who wants one
         self.world = World()
         self.port = free_port(new_socket)
         self.names: tuple[str, ...] = ()
@@ -118,8 +119,11 @@ class House:
         (self._folder / "blobs" / "uploads").mkdir(parents=True, exist_ok=True)
         await self.blobs.start()
         stack.push_async_callback(self.blobs.stop)
-        book = FlowBook(
-            KeptFlows(self.store), kept=self._folder / "flows", folders=[], package="tests.channels.flows"
+        self.book = book = FlowBook(
+            KeptFlows(self.store),
+            kept=self._folder / "flows",
+            folders=[self.plugins],
+            package="tests.channels.flows",
         )
         await book.open(watch=False)
         stack.push_async_callback(book.close)
