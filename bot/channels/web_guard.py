@@ -38,6 +38,7 @@ from bot.channels.problems import (
     spoken_of,
 )
 from bot.channels.web_parts import OWNER, PARTS, Parts, Person, Settings, SignIn
+from bot.channels.web_reads import reads_wait
 from bot.engine.refusals import Spoken
 from bot.people.rights import Right, may, may_open
 
@@ -184,7 +185,7 @@ def is_blob_data(request: web.BaseRequest) -> bool:
     return request.method == "PATCH" and request.path.startswith("/api/v1/blobs/")
 
 
-GUARDS: tuple[Middleware, ...] = (account, only_our_hosts, only_small_bodies)
+GUARDS: tuple[Middleware, ...] = (account, only_our_hosts, only_small_bodies, reads_wait)
 
 
 # Who speaks
