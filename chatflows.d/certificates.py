@@ -15,16 +15,16 @@ class Certificates(Chatflow):
         failed="away",
     )
     when = Choose(
-        Case("seen.ends_ms < session.at_ms", "over"),
-        Case("seen.ends_ms - session.at_ms < 1814400000", "soon"),  # three weeks
+        Case("seen.not_after_ms < session.at_ms", "over"),
+        Case("seen.not_after_ms - session.at_ms < 1814400000", "soon"),  # three weeks
         otherwise="fine",
     )
     over = End(
-        "The certificate of **{{ host }}** ended on {{ seen.ends_ms | date }}. Renew it now.",
+        "The certificate of **{{ host }}** ended on {{ seen.not_after_ms | date }}. Renew it now.",
         outcome="failed",
     )
     soon = End(
-        "The certificate of **{{ host }}** ends on {{ seen.ends_ms | date }}: renew it in the next days."
+        "The certificate of **{{ host }}** ends on {{ seen.not_after_ms | date }}: renew it in the next days."
     )
-    fine = End("The certificate of **{{ host }}** holds until {{ seen.ends_ms | date }}.")
+    fine = End("The certificate of **{{ host }}** holds until {{ seen.not_after_ms | date }}.")
     away = End("**{{ host }}** shows no certificate: {{ seen.problem.says }}", outcome="failed")

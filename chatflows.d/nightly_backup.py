@@ -9,12 +9,20 @@ class NightlyBackup(Chatflow):
     risk = "destroys"  # it clears old backups away
 
     which = Ask(Pick("Which service?", options=facts.deployments()), as_="deployment", title="Service")
-    volume = Ask(Text("Which volume of it?", default="data", max_length=60), title="Volume")
+    volume = Ask(
+        Text(
+            "Which volume of it?",
+            default="data",
+            pattern=r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$",
+            pattern_says="Small letters, digits, inner hyphens, 40 in all.",
+        ),
+        title="Volume",
+    )
     hour = Ask(
         Text(
             "At what time?",
             default="03:00",
-            pattern=r"^[0-2][0-9]:[0-5][0-9]$",
+            pattern=r"^(?:[01][0-9]|2[0-3]):[0-5][0-9]$",
             pattern_says="Write it as 03:00.",
         ),
         title="Time",

@@ -202,7 +202,7 @@ def test_maintain_node() -> None:
 def test_certificates(days: int, outcome: str) -> None:
     play = begun("certificates", "wiki.example.org")
     assert play.orders()[0].order == {"verb": "certificate.check", "host": "wiki.example.org", "port": 443}
-    play = went(play, ends_ms=play.now_ms + days * 86_400_000)
+    play = went(play, not_after_ms=play.now_ms + days * 86_400_000)
     assert play.session.outcome == outcome
     assert ("renew" in play.said("ended")[0].casefold()) is (days < 21)
 
