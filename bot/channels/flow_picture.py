@@ -16,7 +16,7 @@ WIDTH: Final = 210
 HEIGHT: Final = 54
 APART: Final = 26  # between boxes beside each other
 BELOW: Final = 58  # between rows, with room for what leads there
-CHARS: Final = 30
+CHARS: Final = 27
 
 
 def svg(flow: form.Flow) -> Markup:
@@ -99,4 +99,5 @@ def _way(row: rows.Row, at: dict[str, tuple[float, float]], width: float) -> Mar
 
 
 def _short(words: str) -> str:
+    words = words.replace("**", "")
     return words if len(words) <= CHARS else words[: CHARS - 1].rstrip() + "…"
