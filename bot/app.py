@@ -21,6 +21,7 @@ import structlog
 from agent.orders.results import Progress, Result
 from bot.app_names import FleetNames
 from bot.app_recovery import RecoveryKey
+from bot.app_versions import Versions
 from bot.app_views import AuditViews
 from bot.audit import AuditLog
 from bot.blobs import Blobs
@@ -169,6 +170,7 @@ class Bot:
             runtime=self.runtime,
             people=self.people,
             flows=self.book,
+            versions=Versions(self.book, self.runtime, now_ms),
             meaning=self._meaning(),
             blobs=self.blobs,
             fleet=Lists(self.fleet),

@@ -15,6 +15,7 @@ from bot.channels import schemas
 from bot.channels.api_blobs import BLOB_CALLS
 from bot.channels.api_flows import FLOW_CALLS
 from bot.channels.api_routes import BASE, Call, Query, add_calls, openapi
+from bot.channels.api_versions import VERSION_CALLS
 from bot.channels.api_waits import WAIT_CALLS
 from bot.channels.problems import problem_of, response_of
 from bot.channels.web_guard import Speaker, body_of, number_in, require_speaker, text_in
@@ -203,7 +204,7 @@ LIST_CALLS: tuple[Call, ...] = (
     _list_call("/audit", "The audit",
                _list(lambda p, a, n: p.audit.entries(after=a, limit=n), "audit.see"), 403),
 )  # fmt: skip
-CALLS: tuple[Call, ...] = (*FLOW_CALLS, *SESSION_CALLS, *WAIT_CALLS, *BLOB_CALLS, *LIST_CALLS)
+CALLS: tuple[Call, ...] = (*FLOW_CALLS, *VERSION_CALLS, *SESSION_CALLS, *WAIT_CALLS, *BLOB_CALLS, *LIST_CALLS)
 
 
 def add_api(app: web.Application) -> None:

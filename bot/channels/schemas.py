@@ -49,6 +49,20 @@ class SendEvent(In, frozen=True):
     data: Any = None
 
 
+class PreviewFlows(In, frozen=True):
+    """Compiled chatflows (their canonical JSON), and an earlier version of one that is there."""
+
+    compiled: Annotated[list[Annotated[str, Meta(max_length=512_000)]], Meta(max_length=20)]
+    flow: Annotated[str, Meta(max_length=100)] = ""
+    version: Annotated[str, Meta(max_length=64)] = ""
+
+
+class GoBackTo(In, frozen=True):
+    """An earlier version, or the beginning of one."""
+
+    version: Annotated[str, Meta(pattern=r"^[0-9a-f]{4,64}$")]
+
+
 class GiveApproval(In, frozen=True):
     """Agree to what waits, or refuse; a refusal needs a reason."""
 

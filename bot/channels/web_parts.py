@@ -318,6 +318,15 @@ async def _ready() -> Sequence[Check]:
     return ()
 
 
+class Versions(Protocol):
+    """The versions of this bot's flows (`bot.app_versions.Versions`)."""
+
+    def history(self, name: str) -> Sequence[Any]: ...
+    async def back(self, name: str, version: str) -> Offered: ...
+    async def earlier(self, name: str, version: str) -> Flow: ...
+    async def preview(self, flows: Sequence[Flow]) -> Sequence[Any]: ...
+
+
 async def _called(person: str) -> str:
     return "Somebody"
 
@@ -330,6 +339,7 @@ class Parts:
     runtime: Runtime
     people: People
     flows: Flows
+    versions: Versions
     meaning: Meaning
     blobs: Blobs
     fleet: Fleet

@@ -20,6 +20,7 @@ from bot.cli.common import (
     say_error,
     settings_of,
 )
+from bot.cli.flow_versions import back, history, publish
 
 if TYPE_CHECKING:
     from bot.engine.form import Flow
@@ -188,3 +189,8 @@ def _flows_of(file: Path) -> tuple[list[Flow], str]:
         f"{file}:{trouble.line}: {trouble.says}" if trouble.line else f"{file}: {trouble.says}"
         for trouble in found
     )
+
+
+flow.add_command(publish)
+flow.add_command(history)
+flow.add_command(back)

@@ -18,6 +18,7 @@ Right = Literal[
     "audit.see",
     "blobs.upload",
     "tokens.own",  # make and revoke one's own API tokens
+    "flows.publish",  # see what a new version would do, and go back to an earlier one
     "people.change",  # add, remove, roles, links and tokens of others
     "keys.recover",  # take the recovery key
 ]
@@ -28,7 +29,7 @@ _ADDS: dict[Role, frozenset[Right]] = {
     "viewer": frozenset({"open.reads", "tokens.own"}),
     "support": frozenset({"open.changes", "open.disturbs", "sessions.all", "orders.see", "blobs.upload"}),
     "operator": frozenset({"open.destroys", "audit.see"}),
-    "owner": frozenset({"people.change", "keys.recover"}),
+    "owner": frozenset({"flows.publish", "people.change", "keys.recover"}),
 }
 RIGHTS: dict[Role, frozenset[Right]] = {
     role: frozenset().union(*(_ADDS[lower] for lower in ROLES[: n + 1])) for n, role in enumerate(ROLES)

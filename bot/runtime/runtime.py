@@ -262,6 +262,19 @@ class Runtime:
 
     # What people see
 
+    async def open_sessions(self, flow: str) -> list[Session]:
+        """The open sessions of a flow, whole: for what a new version would do. No channel's."""
+        return await self._versions.open_sessions(flow)
+
+    async def recorded(self, flow: str, *, since_ms: int, most: int) -> list[tuple[Session, list[Entry]]]:
+        """The newest conversations of a flow that ended since, each with its transcript. No channel's."""
+        found: list[tuple[Session, list[Entry]]] = []
+        for session in await self._versions.ended_sessions(flow, most=most):
+            if session.changed_ms >= since_ms:
+                raw = await self._store.entries(session.id, 0, limits.ENTRIES_AT_ONCE)
+                found.append((session, [records.entry_of(entry) for _, entry in raw]))
+        return found
+
     async def asked(self, person: Person) -> list[Asked]:
         """What waits for this person's approval, oldest first."""
         return await self._asked.of(person)

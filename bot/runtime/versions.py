@@ -70,6 +70,17 @@ class Versions:
             if not after:
                 return found
 
+    async def ended_sessions(self, flow: str, *, most: int) -> list[Session]:
+        """The newest sessions of a flow that have ended."""
+        page = await self._store.session_ids(state="ended", flow=flow, limit=most)
+        found: list[Session] = []
+        for id in page.ids:
+            try:
+                found.append(await self._turns.load(id))
+            except (NoSuchSession, Tampered) as e:
+                log.info("session.not_listed", session=id, why=e.sentence)
+        return found
+
     async def collect(self) -> list[str]:
         """Throw away the compiled versions that nobody needs. Returns them."""
         needed = set(self._flows.kept_anyway())

@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
+from bot.app_versions import Versions
 from bot.audit import AuditLog
 from bot.blobs import Blobs
 from bot.channels.web import make_web, runner_for
@@ -189,6 +190,7 @@ class House:
             runtime=self.runtime,
             people=self.people,
             flows=book,
+            versions=Versions(book, self.runtime, now_ms),
             meaning=Meaning(lambda: [ready.flow for ready in book.flows()], self._named),
             blobs=self.blobs,
             fleet=lists,
