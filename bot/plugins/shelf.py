@@ -16,12 +16,11 @@ import msgspec
 import structlog
 
 from bot.engine import checks, compile, form
-from bot.plugins import builtin, cache, files, limits, process, yaml_flow
+from bot.plugins import builtin, cache, files, limits, process
 from bot.plugins.files import Place, Source
 from bot.plugins.frames import Compiled, Fault
 from bot.plugins.hooks import Hooks
 from bot.plugins.packages import Packages
-from bot.plugins.yaml_nodes import YamlRefused
 
 log = structlog.get_logger("plugins")
 
@@ -216,6 +215,9 @@ async def read(place: Place) -> tuple[form.Flow, ...] | list[Trouble]:
 
 def from_yaml(source: Source) -> tuple[form.Flow, ...] | list[Trouble]:
     """The flow of a YAML file, or its mistakes."""
+    from bot.plugins import yaml_flow  # a start that reads no new YAML does without
+    from bot.plugins.yaml_nodes import YamlRefused
+
     try:
         return (
             yaml_flow.read(source.text, source=source.name, name=source.flow, messages=source.messages).flow,
