@@ -27,7 +27,7 @@ from bot.plugins import builtin, limits
 from bot.plugins.history import Histories, KeptHistories, Published
 from bot.plugins.hooks import HookFailed, Hooks
 from bot.plugins.packages import Packages
-from bot.plugins.shelf import Held, Shelf, trouble
+from bot.plugins.shelf import Held, Shelf, line_of_call, trouble
 from bot.plugins.shelf import Loaded as Loaded
 from bot.plugins.shelf import Trouble as Trouble
 
@@ -255,7 +255,10 @@ class FlowBook:
                 await self.hooks.keep(held.source.sha256, held.source.text)
         of_files = {name: compile.version_of(flow) for name, flow in chosen.items()}
         pinned, refused = pinned_all(chosen, await self._gone_back(of_files))
-        troubles += [trouble(flow.source, says, flow=flow.name) for flow, says in refused]
+        texts = {held.source.name: held.source.text for held in self._shelf.held}
+        for flow, says in refused:
+            line = line_of_call(texts.get(flow.source, ""), says)
+            troubles.append(trouble(flow.source, f"{says} Load that one, too.", flow=flow.name, line=line))
         current: dict[str, str] = {}
         for flow in pinned:
             version = compile.version_of(flow)
@@ -268,7 +271,7 @@ class FlowBook:
         known = {one.says for one in self._name_troubles}
         for one in troubles:
             if one.says not in known:
-                log.warning("plugin.not_loaded", file=one.file, flow=one.flow, says=one.says)
+                log.warning("plugin.not_loaded", file=one.file, line=one.line, flow=one.flow, says=one.says)
         changed = [name for name, version in current.items() if self._current.get(name) != version]
         gone = self._current.keys() - current.keys()
         self._current, self._name_troubles, self._of_files = current, troubles, of_files

@@ -8,6 +8,7 @@ file is imported in a worker of its own, never here; one that did not change is 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
@@ -245,6 +246,14 @@ def from_worker(answer: Compiled | Fault, source: Source) -> tuple[form.Flow, ..
 def trouble(file: str, says: str, *, line: int = 0, flow: str = "") -> Trouble:
     """Something wrong, now."""
     return Trouble(file=file, line=line, flow=flow, says=says, at_ms=time.time_ns() // 1_000_000)
+
+
+def line_of_call(text: str, says: str) -> int:
+    """Where a text calls the flow that a sentence names: that it is not there is known last."""
+    if not (named := re.search(r"It calls '([^']+)'", says)):
+        return 0
+    found = re.search(rf"\bcall\b[^\n]*?\b{re.escape(named[1])}\b", text, re.IGNORECASE)
+    return text.count("\n", 0, found.start()) + 1 if found else 0
 
 
 def _listed(file: str, wrongs: Sequence[tuple[int, str]]) -> list[Trouble]:

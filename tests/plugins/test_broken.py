@@ -67,7 +67,7 @@ PYTHON = {
     "an unknown order": Kind(flow(f"a = Do(orders.RestartTraget())\n{END}"), 4, ("mean RestartTarget?",)),
     "an unknown fact": Kind(flow(f"a = Ask(Pick('?', options=facts.contaners()))\n{END}"), 4, ("contaners",)),
     "a lambda": Kind(flow(f'a = Ask(Text("?"), check=lambda names: "")\n{END}'), 4, ("plain function",)),
-    "a call of nothing": Kind(flow(f'a = Call("nothing")\n{END}'), 0, ("no such chatflow",)),
+    "a call of nothing": Kind(flow(f'a = Call("nothing")\n{END}'), 4, ("no such chatflow", "Load that one")),
     "a name of the engine": Kind(flow(f'says = Say("Hi.")\n{END}'), 4, ("choose another name",)),
     "a hundred chatflows": Kind(
         "from bot.engine import *\nfor n in range(100):\n"
@@ -133,7 +133,7 @@ YAML = {
     "nothing": Kind("", 0, ("empty", "`title` and `states`")),
     "an invisible character": Kind(HELLO_YAML.replace("Who", "Wh\x1bo"), 4, ("U+001B", "remove it")),
     "a call of nothing": Kind(
-        HELLO_YAML.replace("  who", "  a: {call: nothing}\n  who"), 0, ("no such chatflow",)
+        HELLO_YAML.replace("  who", "  a: {call: nothing}\n  who"), 4, ("no such chatflow",)
     ),
     "500 states too many": Kind(
         "title: x\nstates:\n" + "".join(f"  s{n}: {{say: x}}\n" for n in range(600)) + "  z: {end: x}\n",
