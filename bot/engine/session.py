@@ -166,7 +166,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: bool = False  # told only when the session was cancelled: else it was meant to stay
 
 
-class Frame(msgspec.Struct, frozen=True, kw_only=True):
+class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One flow on the stack of calls: which version, where it stands, what it knows by name."""
 
     flow: str
@@ -175,7 +175,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     names: dict[str, Any] = {}
 
 
-class Crumb(msgspec.Struct, frozen=True, kw_only=True):
+class Crumb(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A prompt that was answered, and what back needs to return to it.
 
     `stack` is the stack as it stood, without names; `before` is what the names that changed since were
@@ -193,7 +193,7 @@ class Crumb(msgspec.Struct, frozen=True, kw_only=True):
     before: dict[str, list[Any]] = {}
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An answer left behind by back or change: offered again, and taken again after a change."""
 
     value: Any
