@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from bot.cli.common import (
     data_option,
@@ -28,7 +29,7 @@ BECOMES = {
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--dry-run", is_flag=True, help="Only say what it would do.")
 @json_option
 @data_option
@@ -49,7 +50,9 @@ def publish(ctx: click.Context, file: Path, dry_run: bool, as_json: bool) -> Non
         say_error(fault or f"{file} has no chatflow.", "Correct it first (hercules flow check).")
         sys.exit(1)
     settings = settings_of(ctx)
-    compiled = [compile.encode(flow).decode() for flow in flows]
+    source = f"chatflows.d/{file.name}"  # as the bot will call it: it is part of the version
+    placed = [msgspec.structs.replace(flow, source=source) for flow in flows]
+    compiled = [compile.encode(flow).decode() for flow in placed]
     with errors_told():
         previews = owner.call(settings, "POST", "/api/v1/flows/preview", {"compiled": compiled})["items"]
     if as_json:

@@ -20,9 +20,10 @@ from bot.engine.refusals import Gone
 from bot.engine.session import Session
 from bot.runtime import View, limits
 from bot.store import EmbeddedStore
-from tests.runtime.lab import ADMIN, ANNA, BOT, Killed, Lab, asks, is_over, until
+from tests.runtime.lab import ADMIN, ANNA, BEN, BOT, Killed, Lab, Someone, asks, is_over, until
 
 T = TypeVar("T")
+CARA = Someone("p-00000000000cara", "operator")
 Told = list[tuple[int, str, str, int, str, str]]
 
 
@@ -121,6 +122,62 @@ async def test_killed_at_any_call_a_session_goes_on_and_everything_happens_once(
         assert sorted(lab.world.orders) == orders, n
         assert {known.carried_out for known in lab.world.orders.values()} == {1}, n
         await client.call(lambda: until(lab.outbox_is_empty))
+        assert verify(lab.folder / "audit").last == audited, n
+        if not client.restarts:
+            assert n > 40
+            break
+
+
+class Waiter(Client):
+    """Somebody whose sessions wait: for each other, for outside, for others."""
+
+    async def play_all(self) -> list[Session]:
+        """One session of each kind, and the one that was begun alongside."""
+        family = (await self.call(lambda: self.lab.open("family", ref="nginx"))).session
+        await self.answer(family, "well")
+        family = await self.over(family.id)
+        child = await self.over(family.children[0].session)
+        build = (await self.call(lambda: self.lab.open("build", id="2", what="web"))).session
+        await self.call(lambda: self.tell(build))
+        ship = (await self.call(lambda: self.lab.open("ship", id="3", what="v2"))).session
+        for who in (BEN, CARA):
+            await self.call(partial(self.approve, ship, who))
+        return [family, child, *[await self.over(one.id) for one in (build, ship)]]
+
+    async def over(self, session_id: str) -> Session:
+        self.seen.clear()
+        return await self.until(session_id, is_over)
+
+    async def tell(self, session: Session) -> View:
+        return await self.lab.runtime.tell(
+            person=ANNA, session_id=session.id, id="e", name="build.done", data={"ok": True}
+        )
+
+    async def approve(self, session: Session, who: Someone) -> View:
+        return await self.lab.runtime.approve(person=who, session_id=session.id, id="v", yes=True)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.full), 13])
+async def test_killed_at_any_call_sessions_that_wait_go_on_and_everything_happens_once(
+    lab: Lab, every: int
+) -> None:
+    client = Waiter(lab)
+    wanted = [await told(lab, session) for session in await client.play_all()]
+    await until(lab.outbox_is_empty)
+    audited = verify(lab.folder / "audit").last
+    for n in itertools.count(1, every):
+        await lab.end()
+        await lab.fresh()
+        await lab.begin()
+        lab.points, lab.kill_at = 0, n
+        client = Waiter(lab)
+        sessions = await client.play_all()
+        assert [await told(lab, session) for session in sessions] == wanted, n
+        assert {known.carried_out for known in lab.world.orders.values()} == {1}, n
+        await client.call(lambda: until(lab.outbox_is_empty))
+        assert await client.call(lambda: lab.runtime.asked(BEN)) == [], n
         assert verify(lab.folder / "audit").last == audited, n
         if not client.restarts:
             assert n > 40
