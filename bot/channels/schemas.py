@@ -204,7 +204,7 @@ class ApprovalGiven(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A session in a list."""
+    """A session in a list. `asks` is the question that it waits with, `waits` what it does just now."""
 
     id: str
     flow: str
@@ -213,6 +213,8 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     opened_ms: int
     changed_ms: int
+    asks: str
+    waits: str
 
 
 class SessionsPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from agent.orders import READING
 from bot.channels import schemas
 from bot.channels.api import may_open_flow
 from bot.channels.problems import NotSignedIn, WrongFields
@@ -21,7 +22,7 @@ from bot.channels.web_flows import count_of_faults
 from bot.channels.web_forms import rows_of, typed_of, value_of
 from bot.channels.web_guard import Speaker, must_be_plain, number_in, require_speaker
 from bot.channels.web_parts import PARTS, Parts
-from bot.channels.web_render import TEXTS, flow_card, laid_out, page, shown_data
+from bot.channels.web_render import TEXTS, flow_card, laid_out, page, shown_data, state_key
 from bot.channels.web_sign_in import signed_out_page
 from bot.channels.ws import SESSION_ID
 from bot.engine import times
@@ -233,6 +234,7 @@ async def _session_page(
         first=first,
         past=bool(until),
         after=entries[-1].n if entries else 0,
+        reading=" ".join(sorted(READING)),
         now_ms=int(time.time() * 1000),
         ctx=_context(speaker, session, shown, error, typed),
         offers=_offers(entries),
@@ -274,7 +276,10 @@ def _offers(entries: Sequence[Entry]) -> list[dict[str, str]]:
 
 async def _rail(parts: Parts, speaker: Speaker) -> list[dict[str, Any]]:
     found = await parts.runtime.sessions(person=speaker.person, limit=RAIL)
-    return [clean_data(msgspec.to_builtins(schemas.summary_of(s))) for s in found.items]
+    listed: list[dict[str, Any]] = clean_data(
+        [msgspec.to_builtins(schemas.summary_of(s)) for s in found.items]
+    )
+    return [{**s, "state": state_key(s["status"], s["outcome"], asks=bool(s["asks"]))} for s in listed]
 
 
 async def frame_of(

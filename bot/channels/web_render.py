@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import web
 
 import web as files
+from agent.orders import READING
 from bot.channels.web_clean import clean_data
 from bot.engine.form import Flow
 from bot.engine.session import Entry, Shown
@@ -108,6 +109,7 @@ def laid_out(entries: Sequence[Entry], open_seq: int) -> list[dict[str, Any]]:
         data: dict[str, Any] = clean_data(msgspec.to_builtins(entry))
         data["finished"] = None
         data["open"] = entry.kind == "asked" and entry.seq == open_seq
+        data["reads"] = entry.verb in READING
         if entry.kind == "asked":
             asked.add(entry.seq)
         elif entry.kind == "answered":
@@ -119,6 +121,15 @@ def laid_out(entries: Sequence[Entry], open_seq: int) -> list[dict[str, Any]]:
             continue
         blocks.append(data)
     return blocks
+
+
+def state_key(status: str, outcome: str, *, asks: bool) -> str:
+    """The text that says how a chat stands (session.js says it by the same keys)."""
+    if status == "ended":
+        return f"ended_{outcome}"
+    if status == "parked":
+        return "state_parked"
+    return "state_asks" if asks else "state_works"
 
 
 def flow_card(flow: Flow) -> dict[str, Any]:

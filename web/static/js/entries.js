@@ -6,6 +6,8 @@ import { isoSeconds, localize } from "./times.js";
 import { blocks } from "./tree.js";
 
 const when = (e) => el("time", { class: "when", datetime: isoSeconds(e.at_ms), "data-ms": e.at_ms });
+// What only looked is a small line once it worked: the verbs that change nothing stand in the page.
+const reads = new Set((document.body.dataset.reads ?? "").split(" "));
 const text = (e) => el("div", { class: "text" }, ...blocks(e.text));
 
 // What stands where is decided as in web_render.laid_out: a change and its result are one block.
@@ -43,7 +45,7 @@ export function entryNode(e, log) {
     case "finished":
       return el(
         "div",
-        { class: "entry change", ...n, "data-order": e.order, "data-outcome": e.kind === "ordered" ? "running" : e.outcome },
+        { class: reads.has(e.verb) ? "entry change reads" : "entry change", ...n, "data-order": e.order, "data-outcome": e.kind === "ordered" ? "running" : e.outcome },
         el("span", { class: "mark", "aria-hidden": "true" }),
         text(e),
         when(e),

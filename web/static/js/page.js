@@ -19,6 +19,7 @@ export function addCopies(from = document) {
 }
 
 localize(document);
+setInterval(() => localize(document), 30_000); // "5 min. ago" grows old
 addCopies();
 if (document.body.dataset.page === "session") {
   const live = new LiveSession(addCopies);

@@ -9,6 +9,7 @@ import { askForm } from "./prompt.js";
 import { overStage, Working } from "./stage.js";
 import { targetList, targetProgress } from "./targets.js";
 import { t } from "./texts.js";
+import { localize } from "./times.js";
 import { plain } from "./tree.js";
 
 const BANNER_AFTER_MS = 700; // a short break is not worth a word
@@ -82,7 +83,8 @@ export class LiveSession {
   takePrompt({ prompt, seq, status, outcome, waiting, undoes, targets, title }) {
     this.undoes = undoes;
     for (const node of all(".asked", this.log)) node.hidden = Boolean(prompt) && node.dataset.seq === String(seq);
-    this.railIs(outcome || status);
+    this.title = title;
+    this.railIs(outcome || status, outcome ? `ended_${outcome}` : status === "parked" ? "state_parked" : prompt ? "state_asks" : "state_works");
     document.title = `${prompt ? plain(prompt.label) : title} · ${this.brand}`;
     if (prompt && this.form?.dataset.seq === String(seq)) {
       this.takeOptions({ prompt });
@@ -242,8 +244,15 @@ export class LiveSession {
     this.log.append(node);
   }
 
-  railIs(state) {
+  // How the chat stands and what it is about, in the bar and in the list (web_render.state_key).
+  railIs(state, words) {
+    find(".bar-title").textContent = this.title;
     const here = find(".rail a[aria-current]");
-    if (here) here.dataset.outcome = state;
+    if (!here) return;
+    here.dataset.outcome = state;
+    find(".rail-title", here).textContent = this.title;
+    find(".rail-state", here).textContent = t(words);
+    find("time", here).dataset.ms = Math.round(Date.now() + this.skew);
+    localize(here);
   }
 }

@@ -4,15 +4,26 @@ import { all } from "./dom.js";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const since = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto", style: "short" });
 const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
 export function localize(from) {
   for (const node of all("time[data-ms]", from)) {
     const at = new Date(Number(node.dataset.ms));
     const today = at.toDateString() === new Date().toDateString();
-    node.textContent = today ? clock.format(at) : "short" in node.dataset ? day.format(at) : `${day.format(at)}, ${clock.format(at)}`;
+    const exact = today ? clock.format(at) : `${day.format(at)}, ${clock.format(at)}`;
+    node.textContent = "short" in node.dataset ? ago(at) : exact;
     node.title = whole.format(at);
   }
+}
+
+// Where a list has room for little: how long ago, and after a week the day.
+function ago(at) {
+  const minutes = Math.max(0, Math.floor((Date.now() - at) / 60_000));
+  if (minutes < 1) return since.format(0, "second");
+  if (minutes < 60) return since.format(-minutes, "minute");
+  if (minutes < 24 * 60) return since.format(-Math.floor(minutes / 60), "hour");
+  return minutes < 7 * 24 * 60 ? since.format(-Math.floor(minutes / 1440), "day") : day.format(at);
 }
 
 export function isoSeconds(ms) {
