@@ -113,13 +113,17 @@ class FlowBook:
         if self._polling:
             self._polling.cancel()
             await asyncio.gather(self._polling, return_exceptions=True)
+        await self._shelf.close()
         await self.hooks.close()
 
-    async def reload(self) -> bool:
-        """Load what changed on the disk; whether anything did. Raises Gone when the store keeps nothing."""
+    async def reload(self, *, wait: bool = True) -> bool:
+        """Load what changed on the disk; whether anything did. Raises Gone when the store keeps nothing.
+
+        Without `wait` a file that takes its time is left to a later call.
+        """
         changed = False
         async with self._turn:
-            async with contextlib.aclosing(self._shelf.look()) as looks:
+            async with contextlib.aclosing(self._shelf.look(wait=wait)) as looks:
                 async for _ in looks:
                     self._unpublished = True
                     await self._publish()
@@ -229,13 +233,15 @@ class FlowBook:
             pause = limits.POLL_S
             began = time.monotonic()
             try:
-                if not await self.reload():  # many files take their time: look less often
+                changed = await self.reload(wait=False)
+                if not changed and not self._shelf.is_loading:  # very many files: look less often
                     pause = min(max(pause, 20 * (time.monotonic() - began)), limits.POLL_MOST_S)
             except Gone as gone:
                 log.info("flow.not_published", why=gone.sentence)
             except Exception:  # one odd file must not end the watching
                 log.exception("flow.reload_failed")
-            self._looked.set()
+            if not self._shelf.is_loading:
+                self._looked.set()
             await asyncio.sleep(pause)
 
     async def _publish(self) -> None:

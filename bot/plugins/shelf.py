@@ -79,6 +79,7 @@ class Shelf:
         self._marks: dict[Place, files.Mark] = {}
         self._held: dict[Place, Held] = {}
         self._troubles: dict[Place, list[Trouble]] = {}
+        self._loading: dict[Place, tuple[files.Mark, asyncio.Task[None]]] = {}
         self._at_once = asyncio.Semaphore(limits.LOADS_AT_ONCE)
 
     @property
@@ -97,18 +98,26 @@ class Shelf:
         missing = self._packages.missing if self._packages else {}
         return [*found, *(trouble(name, says) for name, says in missing.items())]
 
-    async def look(self) -> AsyncGenerator[None, None]:
-        """Read what changed on the disk; yields when something is other than before, as soon as it is."""
+    async def look(self, *, wait: bool = True) -> AsyncGenerator[None, None]:
+        """Read what changed on the disk; yields when something is other than before, as soon as it is.
+
+        Without `wait` it ends while files are still imported that take their time; the next look takes them.
+        """
         marks = await asyncio.to_thread(self._marks_now)
-        changed = [place for place, mark in marks.items() if self._marks.get(place) != mark]
+        changed = [
+            place
+            for place, mark in marks.items()
+            if self._marks.get(place) != mark and not self._is_loading(place, mark)
+        ]
         gone = [place for place in self._marks if place not in marks]
+        for place in (*gone, *changed):
+            if loading := self._loading.pop(place, None):
+                loading[1].cancel()
         for place in gone:
             self._forget(place)
         self._marks = {place: self._marks.get(place, ()) for place in marks}
         if gone and not changed:
             yield
-        if not changed:
-            return
         slow: list[tuple[Place, Source]] = []
         for few in (changed[i : i + 50] for i in range(0, len(changed), 50)):
             for place, source, answer in await asyncio.to_thread(self._quick, few):
@@ -118,20 +127,39 @@ class Shelf:
                 await self._take(place, source, answer)
                 self._marks[place] = marks[place]
             yield
-        tasks = [asyncio.create_task(self._import(place, source, marks[place])) for place, source in slow]
-        waited = set(tasks)
-        try:
-            while waited:  # the quick ones need not wait for the slow one
-                done, waited = await asyncio.wait(waited, timeout=limits.PUBLISH_S)
-                for task in done:
+        for place, source in slow:
+            task = asyncio.create_task(self._import(place, source, marks[place]), name=f"load {place.name}")
+            self._loading[place] = (marks[place], task)
+        waited = bool(self._loading)
+        while self._loading:  # the quick ones need not wait for the slow one
+            done, _ = await asyncio.wait({t for _, t in self._loading.values()}, timeout=limits.PUBLISH_S)
+            self._loading = {p: loading for p, loading in self._loading.items() if loading[1] not in done}
+            for task in done:
+                if not task.cancelled():
                     task.result()
-                if done:
-                    yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(self._cache.save, {self._keys[p] for p in self._held if p in self._keys})
+            if done:
+                yield
+            elif not wait:
+                return
+        if changed or waited:
+            keys = {self._keys[place] for place in self._held if place in self._keys}
+            await asyncio.to_thread(self._cache.save, keys)
+
+    @property
+    def is_loading(self) -> bool:
+        """Files are still imported."""
+        return bool(self._loading)
+
+    async def close(self) -> None:
+        """End what is still imported."""
+        tasks = [task for _, task in self._loading.values()]
+        self._loading = {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _is_loading(self, place: Place, mark: files.Mark) -> bool:
+        return place in self._loading and self._loading[place][0] == mark
 
     def _marks_now(self) -> dict[Place, files.Mark]:
         return files.marks(self._folders, self._packages.places() if self._packages else ())

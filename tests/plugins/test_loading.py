@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from bot.engine import compile as compiling
 from bot.engine import form
-from bot.plugins import cache, process
+from bot.plugins import cache, limits, process
 from bot.plugins.book import FlowBook
 from bot.plugins.packages import Packages
 from tests.plugins.lab import HELLO, Books, names, only
@@ -39,6 +40,10 @@ def text_of(book: FlowBook, flow: str) -> str:
     end = book.current(flow).flow.states["done"]
     assert isinstance(end, form.End)
     return end.text
+
+
+def loading(book: FlowBook) -> bool:
+    return book._shelf.is_loading
 
 
 async def test_both_spellings_of_a_flow_are_the_same_in_the_bot(books: Books) -> None:
@@ -217,6 +222,36 @@ async def test_a_file_that_did_not_change_needs_no_worker(
     path.write_text(HELLO)
     await book.reload()
     assert book.current("hello").version != version
+
+
+async def test_a_file_that_never_ends_keeps_no_other_from_being_read(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOAD_S", 600.0)
+    monkeypatch.setattr(limits, "START_S", 0.1)
+    loops = books.write("a.py", "while True:\n    pass\n")
+    book = await books.open(watch=True)
+    for name, text in (
+        ("hello.py", HELLO),
+        ("more.yaml", HELLO_YAML.replace("title: H", "name: more\ntitle: H")),
+    ):
+        books.write(name, text)
+        async with asyncio.timeout(60):
+            while name.partition(".")[0] not in names(book):  # noqa: ASYNC110 - the book tells nobody
+                await asyncio.sleep(0.05)
+    loops.write_text(HELLO.replace("class Hello", "class Mended"))  # a new text ends the old worker
+    async with asyncio.timeout(60):
+        while "mended" not in names(book):  # noqa: ASYNC110 - the book tells nobody
+            await asyncio.sleep(0.05)
+    loops.write_text("while True:\n    pass\n")
+    async with asyncio.timeout(60):
+        while not loading(book):  # noqa: ASYNC110 - the book tells nobody
+            await asyncio.sleep(0.05)
+    loops.unlink()
+    async with asyncio.timeout(60):
+        while loading(book) or "mended" in names(book):  # noqa: ASYNC110 - the book tells nobody
+            await asyncio.sleep(0.05)
+    assert not book.troubles()
 
 
 @pytest.mark.parametrize("harm", ["gone", "garbage", "other flow", "other program"])
