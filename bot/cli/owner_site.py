@@ -121,8 +121,16 @@ def add_owner_calls(app: web.Application, bot: Bot) -> None:
 
     async def list_flows(_: web.Request) -> web.Response:
         flows = [
-            {"name": f.name, "title": f.title, "risk": f.risk, "source": f.source}
-            for f in (ready.flow for ready in bot.book.flows())
+            {
+                "name": ready.flow.name,
+                "title": ready.flow.title,
+                "risk": ready.flow.risk,
+                "source": ready.flow.source,
+                "version": ready.version,
+                "gone_back": any(p.how == "back" for p in bot.book.histories.of(ready.flow.name)[-1:]),
+                "touched": bot.runtime.touched(ready.flow.name),
+            }
+            for ready in bot.book.flows()
         ]
         faults = [msgspec.to_builtins(trouble) for trouble in bot.book.troubles()]
         return _json({"items": flows, "faults": faults})

@@ -24,7 +24,7 @@ def asked_by(flows: Flows, ready: Ready) -> dict[str, form.Prompt]:
         for state in one.flow.states.values():
             if isinstance(state, form.Ask):
                 asked.setdefault(state.as_, state.prompt)
-            elif isinstance(state, form.Call):
+            elif isinstance(state, form.Call) and not state.alongside:  # a child is given its own
                 try:
                     called = flows.by_version(state.version) if state.version else flows.current(state.flow)
                 except NoSuchFlow:

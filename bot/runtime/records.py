@@ -55,7 +55,16 @@ def public(session: Session) -> Session:
         targets = tuple(msgspec.structs.replace(target, value=None, result={}) for target in batch.targets)
         batch = msgspec.structs.replace(batch, targets=targets)
     return msgspec.structs.replace(
-        session, stack=stack, trail=(), undos=undos, kept={}, prefill={}, pending=None, batch=batch
+        session,
+        stack=stack,
+        trail=(),
+        undos=undos,
+        kept={},
+        prefill={},
+        pending=None,
+        batch=batch,
+        mail=tuple(msgspec.structs.replace(one, data=None) for one in session.mail),
+        children=tuple(msgspec.structs.replace(one, result=None) for one in session.children),
     )
 
 

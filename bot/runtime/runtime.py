@@ -266,6 +266,10 @@ class Runtime:
         """The open sessions of a flow, whole: for what a new version would do. No channel's."""
         return await self._versions.open_sessions(flow)
 
+    def touched(self, flow: str) -> dict[str, int]:
+        """What became of the sessions that were open when the current version was published."""
+        return dict(self._versions.touched.get(flow, {}))
+
     async def recorded(self, flow: str, *, since_ms: int, most: int) -> list[tuple[Session, list[Entry]]]:
         """The newest conversations of a flow that ended since, each with its transcript. No channel's."""
         found: list[tuple[Session, list[Entry]]] = []

@@ -36,6 +36,7 @@ class Versions:
         self._tasks: list[asyncio.Task[None]] = []
         self._moving: set[asyncio.Task[None]] = set()
         self._looked: dict[str, str] = {}  # flow -> the version that its sessions were looked at for
+        self.touched: dict[str, dict[str, int]] = {}  # flow -> what became of its open sessions, counted
         turns.outdated = self._outdated
 
     def start(self) -> None:
@@ -132,6 +133,7 @@ class Versions:
                 kind = migrate.fate(self._flows, session, ready).kind
                 counts[kind] = counts.get(kind, 0) + 1
                 await self._move(session, ready)
+            self.touched[name] = counts
             log.info("flow.published", flow=name, version=ready.version[:12], sessions=counts)
         self._looked[name] = ready.version
 

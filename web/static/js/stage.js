@@ -5,6 +5,9 @@ import { t } from "./texts.js";
 import { lasted, size } from "./times.js";
 import { blocks } from "./tree.js";
 
+// What nobody here makes progress with: no bar.
+const PATIENT = new Set(["timer", "event", "approval", "child"]);
+
 export class Working {
   // `node` is what the server rendered, or null to make one.
   constructor(node, waiting, skew) {
@@ -14,7 +17,7 @@ export class Working {
     this.says = el("div", { class: "working-says" }, ...says);
     this.step = el("span");
     this.elapsed = el("span", { "aria-hidden": "true" });
-    this.bar = el("progress", { "aria-label": t("working"), hidden: waiting?.kind === "timer" });
+    this.bar = el("progress", { "aria-label": t("working"), hidden: PATIENT.has(waiting?.kind) });
     const line = el("div", { class: "working-line" }, this.step, this.elapsed);
     this.node =
       node ??
