@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -20,7 +20,7 @@ from bot.cli.common import (
     say_error,
     settings_of,
 )
-from bot.cli.flow_versions import BECOMES, back, history, publish
+from bot.cli.flow_versions import back, history, publish, since
 
 if TYPE_CHECKING:
     from bot.engine.form import Flow
@@ -72,19 +72,13 @@ def list_flows(ctx: click.Context, as_json: bool) -> None:
         print_json(seen)
         return
     rows = [
-        (f["name"], f["title"], f["risk"], f["source"], f["version"][:12], _since(f)) for f in seen["items"]
+        (f["name"], f["title"], f["risk"], f["source"], f["version"][:12], since(f)) for f in seen["items"]
     ]
     heads = ("name", "title", "risk", "from", "version", "since it was published")
     print_rows(heads, rows, empty="There is no chatflow.")
     for fault in seen["faults"]:
         where = f"{fault['file']}:{fault['line']}" if fault["line"] else fault["file"]
         say_error(f"{where}: {fault['says']}", "Correct the file; it is loaded again when you save it.")
-
-
-def _since(flow: dict[str, Any]) -> str:
-    """What the version did to open conversations, and whether it is an earlier one again."""
-    told = [f"{count} {BECOMES.get(kind, kind)}" for kind, count in sorted(flow["touched"].items())]
-    return "; ".join(["gone back to this one"] * flow["gone_back"] + told)
 
 
 @flow.command()

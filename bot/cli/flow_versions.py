@@ -134,6 +134,12 @@ def back(ctx: click.Context, name: str, version: str, dry_run: bool, as_json: bo
         click.echo(f"{name} is now {one['version'][:12]} ({one['title']}).")
 
 
+def since(flow: dict[str, Any]) -> str:
+    """What the version did to open conversations, and whether it is an earlier one again."""
+    told = [f"{count} {BECOMES.get(kind, kind)}" for kind, count in sorted(flow["touched"].items())]
+    return "; ".join(["gone back to this one"] * flow["gone_back"] + told)
+
+
 def tell(preview: dict[str, Any]) -> None:
     """A preview in sentences."""
     was = f"replaces {preview['now'][:12]}" if preview["now"] else "is new"
