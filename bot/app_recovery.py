@@ -21,6 +21,10 @@ class RecoveryKey:
         """Whether nobody has had it deleted yet."""
         return self._installation.recovery_private() is not None
 
+    def taken_ms(self) -> int:
+        """When it was deleted here; 0 while it is here, or where that is not known."""
+        return self._installation.recovery_taken_ms()
+
     async def show(self, person: str) -> str | None:
         """The private half in hex; None once it is gone."""
         private = await asyncio.to_thread(self._installation.recovery_private)

@@ -1,22 +1,25 @@
 """The recovery key, handed to the owner once: look, keep it elsewhere, have it deleted here.
 
-Rule 1: a GET shows no key and changes nothing. Rule 2: only the owner, signed in with a browser; a token that
-a script holds is not enough. Rule 3: the key stands in the one answer to the POST, in no address, log or record.
+Rule 1: a GET shows no key and changes nothing. Rule 2: only the owner, who signed in with a browser a moment
+ago; a token that a script holds is not enough. Rule 3: the key stands in the one answer to the POST, in no
+address, log or record. Rule 4: it is deleted only once the owner says that it is kept elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from typing import Any
 
 from aiohttp import web
 
-from bot.channels.problems import NotAllowed, NotSignedIn
+from bot.channels.problems import NotAllowed, NotSignedIn, WrongFields
 from bot.channels.web_guard import Speaker, require_speaker
 from bot.channels.web_parts import PARTS
 from bot.channels.web_render import TEXTS, page
 from bot.channels.web_sign_in import signed_out_page
 
 HERE = "/keys/recovery"
+FRESH_S = 15 * 60  # a browser that somebody left open is not enough
 
 
 async def offer(request: web.Request) -> web.StreamResponse:
@@ -26,27 +29,30 @@ async def offer(request: web.Request) -> web.StreamResponse:
     except NotSignedIn:
         return signed_out_page(request)
     if not request.app[PARTS].recovery.is_here():
-        return _gone()
-    return _page(
-        speaker, "recovery_title", ["recovery_for", "recovery_once"], "recovery_show", f"{HERE}/show"
-    )
+        return _gone(request)
+    if not _is_fresh(speaker):
+        return _stale(200)
+    return _page(speaker, "recovery_title", ["recovery_for", "recovery_once"], step="show")
 
 
 async def show(request: web.Request) -> web.StreamResponse:
     """Show the key, and offer to delete it here."""
     speaker = await _owner(request)
+    if not _is_fresh(speaker):
+        return _stale(403)
     key = await request.app[PARTS].recovery.show(speaker.id)
-    if key is None:
-        return _gone()
-    says = ["recovery_key", "recovery_keep", "recovery_then"]
-    return _page(speaker, "recovery_title", says, "recovery_forget", f"{HERE}/forget", key=key)
+    return _gone(request) if key is None else _shown(request, speaker, key)
 
 
 async def forget(request: web.Request) -> web.StreamResponse:
-    """Delete it here, once the owner says that it is kept elsewhere."""
+    """Delete it here, once the owner says that it is kept elsewhere. Raises WrongFields."""
     speaker = await _owner(request)
+    if not _is_fresh(speaker):
+        return _stale(403)
+    if (await request.post()).get("kept") != "yes":
+        raise WrongFields([{"field": "kept", "says": TEXTS("recovery_kept_first")}])
     if not await request.app[PARTS].recovery.forget(speaker.id):
-        return _gone()
+        return _gone(request)
     return _page(speaker, "recovery_deleted_title", ["recovery_deleted"])
 
 
@@ -59,31 +65,59 @@ async def _owner(request: web.Request) -> Speaker:
     return speaker
 
 
-def _gone() -> web.Response:
+def _is_fresh(speaker: Speaker) -> bool:
+    return speaker.sign_in is not None and time.time() - speaker.sign_in.made_ms / 1000 < FRESH_S
+
+
+def _stale(status: int) -> web.Response:
     return page(
         "plain.html",
-        status=410,
-        title=TEXTS("recovery_gone_title"),
-        lines=[{"says": TEXTS("recovery_gone")}],
+        status=status,
+        title=TEXTS("recovery_stale_title"),
+        lines=[
+            {"says": TEXTS("recovery_stale", minutes=FRESH_S // 60)},
+            {"code": TEXTS("sign_in_command")},
+            {"says": TEXTS("recovery_stale_then")},
+        ],
         button="",
         link=("/", TEXTS("recovery_back")),
     )
 
 
-def _page(
-    speaker: Speaker, title: str, says: Sequence[str], button: str = "", action: str = "", key: str = ""
-) -> web.Response:
-    lines = [{"says": TEXTS(words)} for words in says]
-    if key:
-        lines.insert(1, {"code": key})
+def _gone(request: web.Request) -> web.Response:
     return page(
-        "plain.html",
+        "key.html",
+        status=410,
+        title=TEXTS("recovery_gone_title"),
+        says=[TEXTS("recovery_gone")],
+        taken_ms=request.app[PARTS].recovery.taken_ms(),
+        key="",
+        step="",
+    )
+
+
+def _shown(request: web.Request, speaker: Speaker, key: str) -> web.Response:
+    installation = request.app[PARTS].settings.installation
+    return _page(
+        speaker,
+        "recovery_title",
+        ["recovery_keep"],
+        step="forget",
+        key=key,
+        file=f"hercules-recovery-key-{installation}.txt",
+        text=TEXTS("recovery_file", installation=installation, private=key),
+    )
+
+
+def _page(speaker: Speaker, title: str, says: list[str], *, step: str = "", **more: Any) -> web.Response:
+    return page(
+        "key.html",
         title=TEXTS(title),
-        lines=lines,
-        button=TEXTS(button) if button else "",
-        action=action,
-        fields=[("csrf", speaker.sign_in.csrf if speaker.sign_in else "")],
-        link=("/", TEXTS("recovery_back" if not button else "recovery_later")),
+        says=[TEXTS(words) for words in says],
+        step=step,
+        action=f"{HERE}/{step}",
+        csrf=speaker.sign_in.csrf if speaker.sign_in else "",
+        **{"key": "", "taken_ms": 0, **more},
     )
 
 

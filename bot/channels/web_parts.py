@@ -62,6 +62,8 @@ class SignIn(Protocol):
     def csrf(self) -> str: ...
     @property
     def cookie(self) -> str: ...
+    @property
+    def made_ms(self) -> int: ...
 
 
 class People(Protocol):
@@ -294,6 +296,7 @@ class Recovery(Protocol):
     """The recovery key's private half, for the owner to take once (`bot.app_recovery.RecoveryKey`)."""
 
     def is_here(self) -> bool: ...
+    def taken_ms(self) -> int: ...
     async def show(self, person: str) -> str | None: ...
     async def forget(self, person: str) -> bool: ...
 
@@ -304,6 +307,10 @@ class NoRecovery:
     def is_here(self) -> bool:
         """No."""
         return False
+
+    def taken_ms(self) -> int:
+        """Never."""
+        return 0
 
     async def show(self, person: str) -> str | None:
         """Nothing."""

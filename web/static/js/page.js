@@ -14,8 +14,18 @@ export function addCopies(from = document) {
       button.textContent = t("copied");
       setTimeout(() => { button.textContent = t("copy"); }, 1600);
     });
-    code.append(button);
+    const { file, text } = code.dataset;
+    const save = file && el("button", { class: "button save", type: "button" }, t("save_file"));
+    save?.addEventListener("click", () => saveFile(file, text));
+    code.append(button, ...(save ? [save] : []));
   }
+}
+
+// Through memory, not through an address: what is saved may be a secret.
+function saveFile(name, text) {
+  const link = el("a", { download: name, href: URL.createObjectURL(new Blob([text], { type: "text/plain" })) });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 localize(document);
