@@ -82,12 +82,11 @@ def replay(
 
 def differences(before: Replayed, after: Replayed) -> list[str]:
     """What the second does otherwise, in words."""
-    told = []
-    for line in difflib.ndiff(before.steps, after.steps):
-        if line.startswith("- "):
-            told.append(f"no longer {line[2:]}")
-        elif line.startswith("+ "):
-            told.append(f"now {line[2:]}")
+    told: list[str] = []
+    matcher = difflib.SequenceMatcher(None, before.steps, after.steps, autojunk=False)
+    for _, i1, i2, j1, j2 in (code for code in matcher.get_opcodes() if code[0] != "equal"):
+        told += [f"no longer {step}" for step in before.steps[i1:i2]]
+        told += [f"now {step}" for step in after.steps[j1:j2]]
     return [*told[:TOLD_MAX], f"… and {len(told) - TOLD_MAX} more"] if len(told) > TOLD_MAX else told
 
 

@@ -145,6 +145,8 @@ def _unconfirmed(flow: form.Flow, reachable: list[str]) -> Iterator[Problem]:
         state = flow.states[name]
         if isinstance(state, form.Do) and RANK[RISKS[state.order.verb]] >= RANK["disturbs"]:
             return 0
+        if isinstance(state, form.Wait) and state.approval is not None:
+            return max(confirmed, RANK["destroys"])  # somebody else's yes counts as one's own does
         if isinstance(state, form.Ask) and isinstance(state.then, dict):
             return max(
                 confirmed, RANK["destroys"] if isinstance(state.prompt, form.Confirm) else RANK["disturbs"]
