@@ -279,6 +279,7 @@ def test_a_secret_brings_the_recovery_key_to_mind() -> None:
     assert play.order.order["revision"]["settings"][0]["sealed"] == sealed
     play.done("deployment.apply", open="")
     assert "hercules keys recovery" in play.said()
+    assert "Take your recovery key" in play.said()
 
 
 def test_rights_that_the_image_or_machine_does_not_allow_cannot_be_chosen() -> None:

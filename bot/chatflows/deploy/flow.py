@@ -7,6 +7,8 @@ Nothing runs before the summary is confirmed. Getting the image has an undo, so 
 from __future__ import annotations
 
 from agent.orders import limits
+from bot.chatflows.deploy.rights import MAY, PROFILE
+from bot.chatflows.deploy.says import DONE, KEY_HINT, WHAT_IS_LEFT
 from bot.engine import (
     Ask,
     Case,
@@ -48,53 +50,6 @@ _REVISION = {
 }
 _PORT = {"container_port": "{{ inside }}", "node_port": "{{ port }}", "exposure": "{{ reach }}"}
 _UNDO = orders.RemoveDeployment(deployment="{{ session.deployment }}")
-
-_NOT_HERE = "'this machine does not allow it (profiles in node.toml)'"
-_ALLOWED = {
-    name: f"{{{{ '' if '{name}' in here.profiles else {_NOT_HERE} }}}}" for name in ("standard", "legacy")
-}
-_STRICT = (
-    f"{{{{ {_NOT_HERE} if 'strict' not in here.profiles else"
-    " 'this image wants to run as root or to open a port below 1024' if image.suggested_profile != 'strict'"
-    " else '' }}"
-)
-_MAY = (
-    "{{ 'nothing but run: not root, nothing to write' if profile == 'strict' else"
-    " 'write anywhere inside its own container, and be root there' if profile == 'standard' else"
-    " 'nearly all that Docker allows by default; choose this only for an image you trust' }}"
-)
-
-_KEY_HINT = """\
-{% if settings | without('sealed', none) | count %}
-
-Its secrets are sealed to this machine and to your recovery key. If you have not taken that key yet, do so:
-[take your recovery key](/keys/recovery), or `hercules keys recovery` in a terminal.
-{% endif %}"""
-
-_DONE = """\
-**{{ name }}** runs{{ ' and is healthy' if image.has_health_check else '' }}.
-{% if applied.open %}
-
-[Open it]({{ applied.open }}): {{ applied.open }}
-{% endif %}
-
-It starts again by itself after a crash or a restart of this machine. For Hercules itself to do so too:
-`hercules service install`"""
-
-_WHAT_IS_LEFT = """\
-{{ NAME.problem.do }}
-
-{% if NAME.problem.left_behind %}
-Left behind: {{ NAME.problem.left_behind | join(', ') }}.
-{% else %}
-Nothing of it was left behind.
-{% endif %}
-{% if NAME.problem.evidence %}
-
-```
-{{ NAME.problem.evidence | lines }}
-```
-{% endif %}"""
 
 
 class Deploy(Chatflow):
@@ -179,7 +134,7 @@ class Deploy(Chatflow):
     no_image = Ask(
         Pick(
             "The image could not be had. {{ image.problem.says }} What now?",
-            help=_WHAT_IS_LEFT.replace("NAME", "image"),
+            help=WHAT_IS_LEFT.replace("NAME", "image"),
             options={"other": "Choose another image", "retry": "Try again", "leave": "Leave it"},
         ),
         as_="without_image",
@@ -297,29 +252,7 @@ class Deploy(Chatflow):
         quiet=True,
     )
     profile = Ask(
-        Pick(
-            "How much may it do inside its container?",
-            help="None of these reaches the machine itself. Proposed is the tightest that fits the image.",
-            options=[
-                Option(
-                    "strict", "Strict", description="not root, nothing to write, no rights", disabled=_STRICT
-                ),
-                Option(
-                    "standard",
-                    "Standard",
-                    description="may be root and write inside its own container",
-                    disabled=_ALLOWED["standard"],
-                ),
-                Option(
-                    "legacy",
-                    "Legacy",
-                    description="nearly all that Docker allows by default. Only for an image you trust:"
-                    " a hole in it does more harm",
-                    disabled=_ALLOWED["legacy"],
-                ),
-            ],
-            default="{{ image.suggested_profile }}",
-        ),
+        PROFILE,
         title="Rights inside",
         quiet=True,
     )
@@ -330,7 +263,7 @@ class Deploy(Chatflow):
             facts={
                 "Image": "{{ image.reference }}",
                 "Digest": "{{ image.digest or image.engine_id }}",
-                "It may": _MAY,
+                "It may": MAY,
             },
             yes="Deploy it",
             no="No",
@@ -361,7 +294,7 @@ class Deploy(Chatflow):
     failed = Ask(
         Pick(
             "**{{ name }}** is not running. {{ applied.problem.says }} What now?",
-            help=_WHAT_IS_LEFT.replace("NAME", "applied"),
+            help=WHAT_IS_LEFT.replace("NAME", "applied"),
             options=[
                 Option("retry", "Try the same again"),
                 Option("port", "Choose another port", when="reach != 'nobody'"),
@@ -381,27 +314,11 @@ class Deploy(Chatflow):
             "leave": "gave_up",
         },
     )
-    profile_again = Ask(
-        Pick(
-            "How much may it do inside its container?",
-            options=[
-                Option(
-                    "strict", "Strict", description="not root, nothing to write, no rights", disabled=_STRICT
-                ),
-                Option("standard", "Standard", disabled=_ALLOWED["standard"]),
-                Option(
-                    "legacy", "Legacy", description="only for an image you trust", disabled=_ALLOWED["legacy"]
-                ),
-            ],
-        ),
-        as_="profile",
-        title="Rights inside",
-        then="sure",
-    )
+    profile_again = Ask(PROFILE, as_="profile", title="Rights inside", then="sure")
 
     # endings
     done = End(
-        _DONE + _KEY_HINT,
+        DONE + KEY_HINT,
         result={"deployment": "{{ session.deployment }}", "name": "{{ name }}", "open": "{{ applied.open }}"},
         offers=[
             ("Show its log", "running", {"container": "{{ name }}", "action": "logs"}),
