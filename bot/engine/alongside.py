@@ -18,7 +18,7 @@ from bot.engine.session import Child, Waiting
 from bot.engine.turn import Turn
 
 CHILDREN_MAX: Final = 20  # of one session
-GENERATIONS_MAX: Final = 3  # sessions that begin sessions: a flow must not multiply without end
+GENERATIONS_MAX: Final = 2  # below the first: sessions must not multiply without end
 RESULT_BYTES: Final = 32_768
 
 

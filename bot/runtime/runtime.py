@@ -332,7 +332,7 @@ class Runtime:
                 log.info("session.not_listed", session=session_id, why=e.sentence)
                 continue
             if whose is None or session.person == whose:
-                items.append(_summary(session))
+                items.append(_summary(self._turns.shown(session)))
         return Page(items=tuple(items), next=page.after)
 
     @asynccontextmanager

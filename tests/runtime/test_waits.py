@@ -246,6 +246,8 @@ async def test_a_flow_that_vanishes_parks_its_sessions_and_they_go_on_when_it_re
     await lab.flows.reload()
     seen = await lab.session(session.id)
     assert seen.status == "parked" and "'two' is not here" in seen.parked
+    listed = (await lab.runtime.sessions(person=ANNA, state="open")).items
+    assert {one.status for one in listed} == {"parked"}
     with pytest.raises(FlowVanished):
         await lab.answer(session, "one")
     await jump(lab, 60_000)
