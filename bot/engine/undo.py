@@ -104,7 +104,12 @@ def leave(turn: Turn, shown: Shown) -> None:
     """Give up the newest undo and go on with the next. What was left, and why, is told again at the end."""
     session = turn.session
     undo, why = session.undos[-1], shown.problem
-    turn.enter("problem", markdown.tree(f"Left as it is: {undo.says.rstrip('.')}. {why}"), outcome="left", node=undo.node)
+    turn.enter(
+        "problem",
+        markdown.tree(f"Left as it is: {undo.says.rstrip('.')}. {why}"),
+        outcome="left",
+        node=undo.node,
+    )
     turn.audit("undo.left", verb=str(undo.order["verb"]), node=undo.node)
     if session.unsure is not None:
         unsure.remember(turn, session.unsure.id, node=undo.node, verb=session.unsure.verb, says=undo.says)
