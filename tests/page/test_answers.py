@@ -192,6 +192,22 @@ async def test_mistakes_in_settings_stand_at_their_rows(screen: Screen) -> None:
     await asked(page, "Which image archive?")
 
 
+async def test_a_name_that_speaks_of_a_secret_is_ticked_while_it_is_typed(screen: Screen) -> None:
+    page = await screen.session(**KNOWN, password="correct horse")
+    await asked(page, "Which settings does it need?")
+    await press(page, "Add a setting")
+    tick = page.locator(".pair-secret input")
+    await page.keyboard.type("PASSWORD")
+    await expect(tick).to_be_checked()  # before the field is left: a click on it then means what is seen
+    await tick.click()
+    await page.locator(".pair-value").fill("open")
+    await expect(tick).not_to_be_checked()
+    assert await page.locator(".pair-value").get_attribute("type") == "text"
+    await page.locator(".pair-name").press("End")
+    await page.keyboard.type("_FILE")
+    await expect(tick).not_to_be_checked()  # who decided is not asked again
+
+
 async def test_back_keeps_what_was_said(screen: Screen) -> None:
     page = await screen.session()
     await asked(page, "What should it be called?")

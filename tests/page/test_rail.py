@@ -49,6 +49,14 @@ async def test_the_title_follows_what_is_said(screen: Screen) -> None:
     await expect(page.locator(".rail a[aria-current] .rail-title")).to_have_text("Fetch an image · nginx")
 
 
+async def test_the_first_question_is_ready_to_be_answered_by_keyboard(screen: Screen) -> None:
+    page = await screen.session("fetch")
+    await expect(page.locator("#answer")).to_be_focused()
+    await page.keyboard.type("nginx")
+    await page.keyboard.press("Enter")
+    await asked(page, "Fetch it?")
+
+
 async def test_what_only_looked_is_a_small_line_and_a_failure_is_not(house: House, screen: Screen) -> None:
     def first_fails(effect: SendOrder) -> Result:
         return failed(effect) if effect.order["verb"] == "image.pull" else well(effect)

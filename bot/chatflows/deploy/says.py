@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-KEY_HINT = """\
-{% if settings | without('sealed', none) | count %}
+KEY_HINT = """
 
+{% if settings | without('sealed', none) | count %}
 Its secrets are sealed to this machine and to your recovery key. Should the machine be lost, only that key
 opens them. If you have not taken it yet, do it now, here or in a terminal (`hercules keys recovery`):
 

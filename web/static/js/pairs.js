@@ -4,6 +4,8 @@ import { all, el, find } from "./dom.js";
 import { pairRow } from "./prompt.js";
 import { t } from "./texts.js";
 
+const SECRET = /(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY)/i;
+
 export function enhancePairs(form) {
   const box = find(".pairs", form);
   const rows = all(".pair", box);
@@ -51,12 +53,16 @@ function prepare(row, box) {
   const value = find(".pair-value", row);
   const name = find(".pair-name", row);
   const hide = () => { value.type = secret.checked ? "password" : "text"; };
-  secret.addEventListener("change", hide);
+  // While the name is typed, so that the tick is seen: on leaving the field it would come just before a click
+  // on it, which would then take it off again.
+  let decided = secret.checked;
+  secret.addEventListener("change", () => { decided = true; hide(); });
+  name.addEventListener("input", () => {
+    if (decided || value.value) return;
+    secret.checked = SECRET.test(name.value);
+    hide();
+  });
   name.addEventListener("change", () => {
-    if (/(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY)/i.test(name.value) && !value.value) {
-      secret.checked = true;
-      hide();
-    }
     remove.setAttribute("aria-label", t("pair_remove", { name: name.value || t("pair_name") }));
   });
   const remove = el("button", { class: "pair-remove", type: "button", "aria-label": t("pair_remove", { name: nameOf(row) || t("pair_name") }) }, "✕");
@@ -94,7 +100,7 @@ export function parseEnv(text) {
     const quoted = /^(["'])(.*)\1$/.exec(raw);
     let value = quoted ? quoted[2] : raw.replace(/\s+#.*$/, "");
     if (quoted?.[1] === '"') value = value.replace(/\\n/g, "\n").replace(/\\(["\\$])/g, "$1");
-    pairs.push({ name, value, secret: /(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY)/i.test(name) });
+    pairs.push({ name, value, secret: SECRET.test(name) });
   }
   return pairs;
 }

@@ -33,7 +33,7 @@ export class LiveSession {
 
   begin() {
     const form = find("#ask");
-    if (form) this.adopt(form, { focus: false });
+    if (form) this.adopt(form, { focus: document.activeElement === document.body }); // ready to be answered
     const working = find(".working", this.stage);
     if (working) this.working = new Working(working, null, this.skew);
     this.link = new Link({
