@@ -7,7 +7,15 @@ class Certificates(Chatflow):
     title = "Check a certificate"
     says = ("check the certificate of {host}", "when does the certificate of {host} end")
 
-    host = Ask(Text("Of which server?", placeholder="wiki.example.org", max_length=253), title="Server")
+    host = Ask(
+        Text(
+            "Of which server?",
+            placeholder="wiki.example.org",
+            pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$",
+            pattern_says="A server's name holds letters, digits, dots and hyphens.",
+        ),
+        title="Server",
+    )
     port = Ask(Number("On which port?", default=443, minimum=1, maximum=65535), quiet=True, title="Port")
     seen = Do(
         orders.CheckCertificate(host="{{ host }}", port="{{ port }}"),

@@ -26,6 +26,11 @@ class Mistake(msgspec.Struct, frozen=True):
     line: int
     says: str
 
+    @property
+    def told(self) -> str:
+        """In one line, with its place."""
+        return f"{self.file}:{self.line}: {self.says}" if self.line else f"{self.file}: {self.says}"
+
 
 class Read(msgspec.Struct, frozen=True):
     """What a file says: its flows with the lines of their states, or what is wrong with it."""

@@ -7,7 +7,7 @@ option. The run begins at the first question that is asked of it, and each asser
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -330,6 +330,10 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     not_ordered: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     restored: bool = False
+
+    def on(self, flow: str) -> Callable[[], Played]:
+        """The test of that flow, to be called."""
+        return lambda: self.check(flow)
 
     def check(self, flow: str) -> Played:
         """Play it. Raises NotSo."""

@@ -42,10 +42,15 @@ def wander(
     seed: int = 1,
     each: Callable[[int], None] | None = None,
     stop_after: int = 5,
+    beside: Iterable[form.Flow] = (),
 ) -> Sum:
-    """So many walks over these flows in turn. Ends early after `stop_after` different things found."""
+    """So many walks over these flows in turn; those `beside` are there to be called.
+
+    Ends early after `stop_after` different things found.
+    """
     flows = list(flows)
     names = [flow.name for flow in flows]
+    flows += beside
     ends: dict[str, int] = {}
     rough: dict[str, int] = {}
     found: list[Found] = []
