@@ -9,8 +9,8 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
+from bot.channels.frames import ClientFrame, ServerFrame
 from bot.channels.problems import Problem
-from bot.channels.schemas import ClientFrame, ServerFrame
 from bot.channels.web_guard import Speaker, require_speaker
 
 Handler = Callable[[web.Request, Speaker], Awaitable[web.StreamResponse]]

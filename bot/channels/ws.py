@@ -4,7 +4,7 @@ Rule 1: the runtime's updates are pulled, one at a time, as fast as the client t
 here. A client that takes nothing for `SEND_WITHIN_S` is let go and resumes by `n`. Rule 2: a frame that can
 be read is answered, `accepted` or `refused` with its id; one that cannot ends the line. Rule 3: the sign-in
 is checked again every `RECHECK_S`, so that signing out reaches open sockets.
-Frames: `bot.channels.schemas`; examples: docs/api.md (tests/channels/test_frames.py sends every one).
+Frames: `bot.channels.frames`; examples: docs/api.md (tests/channels/test_frames.py sends every one).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from agent.orders.results import Progress
-from bot.channels import schemas
+from bot.channels import frames, schemas
 from bot.channels.problems import Broken, BrokenBody, WrongFields, fields_of, problem_of
 from bot.channels.web_clean import clean_json
 from bot.channels.web_guard import (
@@ -44,7 +44,7 @@ AT_ONCE_BYTES = 16 * 1024  # below asyncio's low-water mark of 16 KiB a transpor
 HEARTBEAT_S = 25  # below the 30 s at which many proxies cut a silent connection
 RECHECK_S = 30
 SESSION_ID = re.compile(r"^s-[0-9a-v]{16}$")
-_client_frame: msgspec.json.Decoder[schemas.ClientFrame] = msgspec.json.Decoder(schemas.ClientFrame)
+_client_frame: msgspec.json.Decoder[frames.ClientFrame] = msgspec.json.Decoder(frames.ClientFrame)
 CLOSE_WORDS = {
     "restarting": WSCloseCode.SERVICE_RESTART,
     "gone": WSCloseCode.TRY_AGAIN_LATER,
@@ -66,7 +66,7 @@ class Line:
         self._session_id = session_id
         self._ws = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=BODY_BYTES, compress=False)
         self._after = 0  # the last entry that the client has
-        self._stands: schemas.PromptFrame | None = None  # what the client was told last
+        self._stands: frames.PromptFrame | None = None  # what the client was told last
         self._turn = asyncio.Lock()  # so that what a frame leads to comes after its `accepted`
         self._ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -114,7 +114,7 @@ class Line:
         if message.type != WSMsgType.TEXT:
             raise Bye("no_hello")
         frame = self._frame_of(message.data)
-        if not isinstance(frame, schemas.Hello):
+        if not isinstance(frame, frames.Hello):
             raise Bye("no_hello")
         if self._speaker.sign_in is not None:
             try:
@@ -123,9 +123,9 @@ class Line:
                 raise Bye("wrong_csrf") from None
         self._after = frame.after
 
-    def _frame_of(self, text: str) -> schemas.ClientFrame:
+    def _frame_of(self, text: str) -> frames.ClientFrame:
         try:
-            frame: schemas.ClientFrame = _client_frame.decode(text)
+            frame: frames.ClientFrame = _client_frame.decode(text)
             must_be_plain(frame)
         except msgspec.ValidationError as error:
             raise _Unreadable(_id_in(text), WrongFields(fields_of(error))) from error
@@ -144,7 +144,7 @@ class Line:
             except _Unreadable as unreadable:
                 await self._refuse(unreadable.id, unreadable.error)
                 continue
-            if isinstance(frame, schemas.Hello):
+            if isinstance(frame, frames.Hello):
                 raise Bye("broken_frame")
             async with self._turn:
                 await self._carry_out(frame)
@@ -158,7 +158,7 @@ class Line:
             log.exception("ws.failed", frame=type(frame).__name__)
             await self._refuse(frame.id, Broken(request=frame.id))
         else:
-            await self._send(schemas.AcceptedFrame(id=frame.id, seq=frame.seq))
+            await self._send(frames.AcceptedFrame(id=frame.id, seq=frame.seq))
 
     async def _act(self, frame: Any) -> View:
         at: dict[str, Any] = {
@@ -169,13 +169,13 @@ class Line:
         }
         runtime = self._parts.runtime
         match frame:
-            case schemas.AnswerFrame():
+            case frames.AnswerFrame():
                 return await runtime.answer(**at, value=frame.value)
-            case schemas.BackFrame():
+            case frames.BackFrame():
                 return await runtime.back(**at, to=frame.to)
-            case schemas.ChangeFrame():
+            case frames.ChangeFrame():
                 return await runtime.change(**at, to=frame.to)
-            case schemas.UndoFrame():
+            case frames.UndoFrame():
                 return await runtime.undo(**at)
             case _:
                 return await runtime.cancel(**at)
@@ -183,7 +183,7 @@ class Line:
     async def _refuse(self, call_id: str, refused: Spoken) -> None:
         view = await self._parts.runtime.view(person=self._speaker.person, session_id=self._session_id)
         shown = schemas.shown_of(view.session)
-        await self._send(schemas.RefusedFrame(id=call_id, problem=problem_of(refused), prompt=shown))
+        await self._send(frames.RefusedFrame(id=call_id, problem=problem_of(refused), prompt=shown))
 
     async def _tell(self) -> None:
         async with self._parts.runtime.watch(self._session_id, after=self._after) as updates:
@@ -200,7 +200,7 @@ class Line:
                 await self._send(progress_frame(body))
             case _ if body.n > self._after:
                 self._after = body.n
-                await self._send(schemas.entry_frame(body))
+                await self._send(frames.entry_frame(body))
             case _:
                 log.warning("ws.repeated", session=self._session_id, n=body.n)
 
@@ -208,12 +208,12 @@ class Line:
         raise Bye(await self._ending)
 
     async def _send_prompt(self, session: Session) -> None:
-        frame = schemas.prompt_frame(session)
+        frame = frames.prompt_frame(session)
         before, self._stands = self._stands, frame
         if frame == before:
             return
         if frame.prompt is not None and before is not None and _same_question(before, frame):
-            await self._send(schemas.OptionsFrame(seq=frame.seq, prompt=frame.prompt))
+            await self._send(frames.OptionsFrame(seq=frame.seq, prompt=frame.prompt))
         else:
             await self._send(frame)
 
@@ -238,7 +238,7 @@ class Line:
     async def _bye(self, reason: str) -> None:
         if reason != "closed" and not self._ws.closed and reason != "too_slow":
             with contextlib.suppress(ConnectionError, Bye):
-                await self._send(schemas.ByeFrame(reason=reason))
+                await self._send(frames.ByeFrame(reason=reason))
         code = CLOSE_WORDS.get(reason, WSCloseCode.OK if reason == "closed" else WSCloseCode.POLICY_VIOLATION)
         await self._ws.close(code=code, message=reason.encode())
 
@@ -265,15 +265,15 @@ def _first(ended: BaseExceptionGroup[Any]) -> BaseException:
     return error
 
 
-def _same_question(before: schemas.PromptFrame, now: schemas.PromptFrame) -> bool:
+def _same_question(before: frames.PromptFrame, now: frames.PromptFrame) -> bool:
     """Whether the same question is open as before, with more known about it."""
     return (before.prompt is not None, before.seq, before.status) == (True, now.seq, now.status)
 
 
-def progress_frame(progress: Progress) -> schemas.ProgressFrame:
+def progress_frame(progress: Progress) -> frames.ProgressFrame:
     """How far a change is, as a frame."""
-    names = schemas.ProgressFrame.__struct_fields__
-    return schemas.ProgressFrame(**{name: getattr(progress, name) for name in names})
+    names = frames.ProgressFrame.__struct_fields__
+    return frames.ProgressFrame(**{name: getattr(progress, name) for name in names})
 
 
 LINES: web.AppKey[weakref.WeakSet[Line]] = web.AppKey("lines")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bot.channels import schemas
+from bot.channels import frames
 from bot.channels.web_clean import clean_data, clean_json, cleaned
 from bot.engine.session import Entry
 
@@ -26,7 +26,7 @@ def test_what_only_looks_like_a_control_stays(text: str) -> None:
 
 def test_keys_and_fields_are_cleaned_too() -> None:
     entry = Entry(n=1, at_ms=2, kind="said", label="a\u202eb", state="\x1b[31m", offered=("\u2066x",))
-    frame = schemas.entry_frame(entry)
+    frame = frames.entry_frame(entry)
     assert clean_json(frame) == msgspec.json.encode(clean_data(msgspec.to_builtins(frame)))
     assert clean_json({"a\u200fb": "\x00"}) == b'{"ab":""}'
 
@@ -41,5 +41,5 @@ def test_an_entry_s_frame_has_all_of_the_entry() -> None:
         "offers": (),
     }
     full = {name: values.get(name, name) for name in Entry.__struct_fields__}
-    frame = schemas.entry_frame(Entry(**full))  # type: ignore[arg-type]
+    frame = frames.entry_frame(Entry(**full))  # type: ignore[arg-type]
     assert {name: getattr(frame, name) for name in Entry.__struct_fields__} == full

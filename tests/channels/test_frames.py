@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from aiohttp import ClientSession
 
-from bot.channels import schemas
+from bot.channels import frames
 from tests.channels.house import House
 from tests.channels.test_ws import following, until
 
@@ -27,23 +27,23 @@ def examples() -> dict[str, dict[str, Any]]:
 EXAMPLES = examples()
 
 
-def names_of(frames: Any) -> list[str]:
-    return [str(frame.__struct_config__.tag) for frame in get_args(frames)]
+def names_of(union: Any) -> list[str]:
+    return [str(frame.__struct_config__.tag) for frame in get_args(union)]
 
 
 def test_every_frame_has_an_example_and_no_other() -> None:
-    assert list(EXAMPLES) == names_of(schemas.ClientFrame) + names_of(schemas.ServerFrame)
+    assert list(EXAMPLES) == names_of(frames.ClientFrame) + names_of(frames.ServerFrame)
 
 
-@pytest.mark.parametrize("name", names_of(schemas.ClientFrame))
+@pytest.mark.parametrize("name", names_of(frames.ClientFrame))
 def test_example_of_a_client_is_a_frame_that_the_bot_reads(name: str) -> None:
-    frame: Any = msgspec.convert(EXAMPLES[name], schemas.ClientFrame)
+    frame: Any = msgspec.convert(EXAMPLES[name], frames.ClientFrame)
     assert frame.__struct_config__.tag == name
 
 
-@pytest.mark.parametrize("name", names_of(schemas.ServerFrame))
+@pytest.mark.parametrize("name", names_of(frames.ServerFrame))
 def test_example_of_the_bot_has_the_shape_that_it_sends(name: str) -> None:
-    frame: Any = msgspec.convert(EXAMPLES[name], schemas.ServerFrame)
+    frame: Any = msgspec.convert(EXAMPLES[name], frames.ServerFrame)
     known = set(frame.__struct_fields__) | {"type"}
     assert set(EXAMPLES[name]) == known, "the example shows each field, and only those"
 
@@ -78,13 +78,13 @@ async def test_examples_of_a_client_are_sent_and_taken(house: House, api: Client
 async def test_frames_that_are_sent_are_the_documented_ones(house: House, api: ClientSession) -> None:
     view = await house.runtime.open(person=house.owner, id="1", flow="greet")
     async with following(api, view.session.id) as ws:
-        frames = await until(ws, "prompt")
+        sent = await until(ws, "prompt")
         await ws.send_json({"type": "answer", "seq": 1, "id": "a", "value": ""})
-        frames += await until(ws, "refused")
+        sent += await until(ws, "refused")
         await ws.send_json({"type": "answer", "seq": 1, "id": "b", "value": "Ada"})
-        frames += await until(ws, "accepted")
+        sent += await until(ws, "accepted")
         await ws.send_json({"type": "hello"})
-        frames += await until(ws, "bye")
-    for frame in frames:
+        sent += await until(ws, "bye")
+    for frame in sent:
         assert set(frame) >= set(EXAMPLES[frame["type"]]) - {"do"}, frame["type"]
-        msgspec.convert(frame, schemas.ServerFrame)
+        msgspec.convert(frame, frames.ServerFrame)
