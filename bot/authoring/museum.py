@@ -32,6 +32,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     faults: tuple[str, ...] = ()
     rough: tuple[str, ...] = ()  # moves thrown in after each answer
+    cancels: bool = False  # the person cancels after the first move, then after the second …
     check: Callable[[Stage], str] | None = None
 
 
@@ -111,7 +112,7 @@ SCENES: Final = (
           rule="a prompt never waits for good, and never invents"),
     Scene(name="the backup is no backup", rows=(59, 69, 71), faults=("backup-bad",), check=_told,
           rule="a backup is read before anything is removed"),
-    Scene(name="cancel that is no cancel", rows=(73, 74), rough=("cancel",),
+    Scene(name="cancel that is no cancel", rows=(73, 74), cancels=True,
           rule="cancel ends it, whatever is under way, and takes back or says what stays"),
     Scene(name="somebody else is at it", rows=(75, 76, 84), faults=("target-busy",),
           rule="one at a time; the other waits, watches, takes over, or leaves"),
@@ -137,7 +138,7 @@ def _scene(library: Library, flow: str, scene: Scene) -> Shown:
     found: list[Found] = []
     for fault in scene.faults or ("",):
         # the fault befalls the first thing that can meet it, then the second …
-        for place in range(RUNS_MAX if fault else 1):
+        for place in range(RUNS_MAX if fault or scene.cancels else 1):
             met, broken = _run(library, flow, scene, fault, place)
             if not met:
                 break
@@ -149,7 +150,7 @@ def _scene(library: Library, flow: str, scene: Scene) -> Shown:
 
 def _run(library: Library, flow: str, scene: Scene, fault: str, place: int) -> tuple[bool, Found | None]:
     stage: Stage | None = None
-    met = not fault
+    met = not fault and not scene.cancels
     try:
         stage = Stage(library, flow, fleet=SimFleet(7))
         seen = 0
@@ -158,6 +159,9 @@ def _run(library: Library, flow: str, scene: Scene, fault: str, place: int) -> t
             if stage.session.status != "open":
                 break
             moves = stage.moves()
+            if scene.cancels and len(stage.done) > place:
+                met = True
+                break  # and `finish` cancels
             faulty = next((m for m in moves if fault and m.partition(" ")[2] == fault), "")
             if faulty:
                 seen += 1

@@ -179,9 +179,8 @@ class Played:
         left = iter(self.stage.verbs)
         for verb in verbs:
             if verb not in left:
-                raise self._not(
-                    f"{verb} was not ordered (there were: {', '.join(self.stage.verbs) or 'none'})"
-                )
+                there = ", ".join(self.stage.verbs) or "none"
+                raise self._not(f"there was no order {verb} (there were: {there})")
         return self
 
     def ordered_nothing(self, *verbs: str) -> Played:
@@ -191,7 +190,7 @@ class Played:
         self.go()
         wrong = [v for v in self.stage.verbs if (v in verbs if verbs else v not in READING)]
         if wrong:
-            raise self._not(f"{wrong[0]} was ordered")
+            raise self._not(f"there was an order {wrong[0]}")
         return self
 
     def said(self, words: str) -> Played:

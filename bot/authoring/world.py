@@ -103,7 +103,7 @@ def picture(world: World) -> dict[str, Any]:
                 for name, box in sorted(machine.boxes.items())
             },
             "deployments": {
-                id: [app.name, app.number, app.wanted, app.pin, app.settings, app.volumes]
+                id: [app.name, app.number, app.wanted, app.pin, dict(app.settings), dict(app.volumes)]
                 for id, app in sorted(machine.apps.items())
             },
         }
