@@ -1,4 +1,4 @@
-"""A backup every night, old ones cleared away by a rule. Each morning it asks whether to go on, else goes on."""
+"""A backup every night, old ones cleared away by a rule. Each morning it asks whether to go on."""
 
 from bot.engine import Ask, Chatflow, Confirm, Do, End, Number, Pick, Say, Text, Wait, facts, orders
 
