@@ -6,10 +6,12 @@ import re
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from aiohttp.helpers import content_disposition_header
 
 from bot.channels import schemas
-from bot.channels.api_routes import Call
+from bot.channels.api_routes import Call, Query
 from bot.channels.problems import NoSuchPage, WrongFields, problem_of, response_of
+from bot.channels.web_clean import cleaned
 from bot.channels.web_guard import Speaker, body_of
 from bot.channels.web_parts import PARTS, Uploading
 from bot.engine.refusals import Spoken
@@ -71,15 +73,16 @@ async def how_far(request: web.Request, speaker: Speaker) -> web.Response:
 
 
 async def get_blob(request: web.Request, _speaker: Speaker) -> web.StreamResponse:
-    """Send a blob, in ranges when asked. It is never shown as a page."""
+    """Send a blob, in ranges when asked. It is never shown as a page; `name` is what its file is called."""
     digest, blobs = request.match_info["blob"], request.app[PARTS].blobs
     if not SHA256.fullmatch(digest) or not await blobs.has(digest):
         raise NoSuchPage()
+    name = request.query.get("name", "")[:120] or digest
     return web.FileResponse(
         blobs.path_of(digest),
         headers={
             "Content-Type": "application/octet-stream",
-            "Content-Disposition": f'attachment; filename="{digest}"',
+            "Content-Disposition": content_disposition_header("attachment", filename=cleaned(name)),
         },
     )
 
@@ -108,5 +111,6 @@ BLOB_CALLS: tuple[Call, ...] = (
     Call("PATCH", "/blobs/{blob}", "Send a piece of an upload", append, returns=schemas.UploadBody,
          binary="in", errors=(403, 404, 409, 413, 422)),
     Call("HEAD", "/blobs/{blob}", "How many bytes of an upload have arrived", how_far, errors=(404,)),
-    Call("GET", "/blobs/{blob}", "Read a blob by its SHA-256", get_blob, binary="out", errors=(404,)),
+    Call("GET", "/blobs/{blob}", "Read a blob by its SHA-256", get_blob, binary="out", errors=(404,),
+         query=(Query("name", "string", "What the file is called where it is kept"),)),
 )  # fmt: skip

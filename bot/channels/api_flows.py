@@ -67,10 +67,11 @@ def _asked(ask: form.Ask) -> schemas.AskedHere:
 
 def schema_of(prompt: form.Prompt) -> dict[str, Any]:
     """The JSON Schema of an answer, as far as it is fixed before the flow runs."""
-    if not isinstance(prompt, form.Pick):
+    if not isinstance(prompt, form.Pick | form.PickMany):
         return prompts.schema_of(prompt, ())
-    if isinstance(prompt.options, form.FactQuery):
-        return {"type": "string"}  # which ones is known when it is asked
+    if isinstance(prompt.options, form.FactQuery):  # which ones is known when it is asked
+        one = {"type": "string"}
+        return one if isinstance(prompt, form.Pick) else {**prompts.schema_of(prompt, ()), "items": one}
     return prompts.schema_of(prompt, tuple(Choice(value=o.value, label=o.label) for o in prompt.options))
 
 

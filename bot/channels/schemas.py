@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from bot.channels.drawn import with_drawing
 from bot.channels.web_clean import clean_json
 from bot.engine.session import Entry, Session, Shown
 from bot.engine.text import Tree
@@ -310,10 +311,11 @@ class ReadyBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shown_of(session: Session) -> Shown | None:
-    """The open prompt, without what only the flow needs (the data behind the options)."""
+    """The open prompt, drawn, and without what only the flow needs (the data behind the options)."""
     shown = session.shown
     if shown is None:
         return None
+    shown = with_drawing(shown)
     if all(option.data is None for option in shown.options):
         return shown
     options = tuple(msgspec.structs.replace(option, data=None) for option in shown.options)

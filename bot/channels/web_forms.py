@@ -5,10 +5,12 @@ Only shapes are settled here; whether the value fits is the engine's to say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.channels.drawn import KINDS as SHOWS
 from bot.channels.web_render import TEXTS
+from bot.engine.answers import is_needed
 from bot.engine.refusals import InvalidAnswer
 from bot.engine.session import Shown
 
@@ -30,10 +32,89 @@ def value_of(shown: Shown, fields: Mapping[str, Any]) -> Any:
             return _no_secret(shown, fields)
         case "key-values":
             return _pairs(fields)
+        case "pick-many":
+            return _many(shown.options, "value", fields)
+        case "location":
+            return _place(fields)
+        case "form":
+            return _fields(shown.details["fields"], fields)
+        case kind if kind in SHOWS:
+            return True
         case "upload":
             raise InvalidAnswer([{"field": "", "says": TEXTS("upload_needs_script")}])
         case _:
             return text
+
+
+def _many(options: Sequence[Any], name: str, fields: Mapping[str, Any]) -> list[str]:
+    """What is ticked: each box has a name of its own."""
+    return [str(fields[f"{name}-{n}"]) for n in range(len(options)) if f"{name}-{n}" in fields]
+
+
+def _place(fields: Mapping[str, Any]) -> dict[str, Any]:
+    place: dict[str, Any] = {"label": str(fields.get("label", "")).strip()}
+    errors = []
+    for part in ("lat", "lon"):
+        try:
+            place[part] = float(str(fields.get(part, "")).strip().replace(",", "."))
+        except ValueError:
+            errors.append({"field": part, "says": TEXTS("not_degrees")})
+    if errors:
+        raise InvalidAnswer(errors)
+    return place
+
+
+def _fields(asked: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The record that the fields of a form give; those that are not asked are left out."""
+    given: dict[str, Any] = {}
+    errors = []
+    for field in asked:
+        name, own = field["name"], f"f-{field['name']}"
+        if not is_needed(field, given):
+            continue
+        text = str(fields.get(own, "")).replace("\r\n", "\n")
+        try:
+            match field["kind"]:
+                case "number":
+                    given[name] = _number(text, whole=field["schema"].get("type") == "integer")
+                case "yes-no" | "pick" if not text:
+                    raise InvalidAnswer([{"field": "", "says": TEXTS("pick_first")}])
+                case "yes-no":
+                    given[name] = text == "yes"
+                case "pick-many":
+                    given[name] = _many(field["options"], own, fields)
+                case "secret" if not text and f"{own}-keep" in fields:
+                    given[name] = {"kept": True}
+                case "secret" if not text and "null" in field["schema"].get("type", ()):
+                    given[name] = None
+                case _:
+                    given[name] = text
+        except InvalidAnswer as e:
+            given[name] = text
+            errors += [{"field": name, "says": one["says"]} for one in e.errors]
+    if errors:
+        raise InvalidAnswer(errors)
+    return given
+
+
+def typed_of(shown: Shown, fields: Mapping[str, Any], value: Any) -> Any:
+    """What was typed, to be shown again beside its mistakes; never the secret of a form. `value` is what it
+    meant, None when it meant nothing.
+    """
+    if shown.kind == "location":
+        return {part: str(fields.get(part, "")) for part in ("lat", "lon", "label")}
+    if shown.kind != "form":
+        return value if value is not None else fields.get("value")
+    again: dict[str, Any] = {}
+    for field in shown.details["fields"]:
+        own = f"f-{field['name']}"
+        if field["kind"] == "pick-many":
+            again[field["name"]] = _many(field["options"], own, fields)
+        elif field["kind"] == "yes-no":
+            again[field["name"]] = {"yes": True, "no": False}.get(str(fields.get(own, "")))
+        elif field["kind"] != "secret":
+            again[field["name"]] = str(fields.get(own, ""))
+    return again
 
 
 def _no_secret(shown: Shown, fields: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ compares both for every kind of question and entry.
 from __future__ import annotations
 
 import datetime
+import urllib.parse
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from aiohttp import web
 import web as files
 from agent.orders import READING
 from bot.channels.web_clean import clean_data
+from bot.engine import answers_time
 from bot.engine.form import Flow
 from bot.engine.session import Entry, Shown
 from bot.engine.text import plain
@@ -61,8 +63,21 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     env.globals.update(t=TEXTS, asset=asset)
-    env.filters.update(iso=iso, clock=clock)
+    env.filters.update(iso=iso, clock=clock, long=_long, quoted=_quoted, compact=_compact)
     return env
+
+
+def _long(value: Any) -> str:
+    """Seconds as they can be typed; what is typed already as it is."""
+    return answers_time.long(value) if isinstance(value, int) else str(value)
+
+
+def _quoted(text: str) -> str:
+    return urllib.parse.quote(text, safe="")
+
+
+def _compact(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 @cache

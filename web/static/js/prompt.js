@@ -1,6 +1,10 @@
 // The open question as a form. The same as templates/parts/prompt.html; tests/page compares both.
 
 import { el, newId } from "./dom.js";
+import {
+  AT, durationControl, fieldsControl, manyControl, mayBeNull, numberControl, pickControl, placeControl, secretControl, textControl, timeControl,
+} from "./fields.js";
+import { shows } from "./shows.js";
 import { t } from "./texts.js";
 import { blocks } from "./tree.js";
 
@@ -38,71 +42,37 @@ const hidden = (name, value) => el("input", { type: "hidden", name, value });
 export const valueOf = (p) => p.kept ?? p.default ?? "";
 
 function control(p, path) {
+  const value = valueOf(p);
   switch (p.kind) {
     case "text":
-      return [textControl(p)];
+      return [textControl(p, value, AT)];
     case "number":
-      return [numberControl(p)];
+      return [numberControl(p, value, AT)];
     case "pick":
-      return [el("div", { class: "pick", role: "radiogroup", ...DESCRIBED }, ...p.options.map((o) => card(o, valueOf(p))))];
+      return [pickControl(p, value, AT)];
+    case "pick-many":
+      return [manyControl(p, value, AT)];
     case "secret":
-      return secretControl(p);
+      return secretControl(p, p.kept, AT);
+    case "date-time":
+      return [timeControl(p, value, AT)];
+    case "duration":
+      return durationControl(value, AT);
+    case "location":
+      return [placeControl(value)];
+    case "form":
+      return [fieldsControl(p)];
     case "key-values":
       return [pairsControl(p)];
     case "upload":
       return uploadControl(p);
     case "confirm":
       return p.rows.length ? [summary(p, path)] : [];
-    default:
+    case "yes-no":
       return [];
+    default:
+      return shows(p.kind, p.details);
   }
-}
-
-function textControl(p) {
-  const common = { class: "input", id: "answer", name: "value", maxlength: p.schema.maxLength ?? 2000, placeholder: p.placeholder };
-  if (p.lines) return el("textarea", { ...common, rows: "6", ...DESCRIBED }, String(valueOf(p)));
-  return el("input", {
-    ...common, type: "text", value: String(valueOf(p)), autocomplete: "off", autocapitalize: "none", spellcheck: "false", ...DESCRIBED,
-  });
-}
-
-function numberControl(p) {
-  const input = el("input", {
-    class: "input", id: "answer", name: "value", type: "text", inputmode: p.schema.type === "integer" ? "numeric" : "decimal",
-    value: String(valueOf(p)), autocomplete: "off", ...DESCRIBED,
-  });
-  return el("div", { class: "with-unit" }, input, p.unit ? el("span", { class: "unit" }, p.unit) : null);
-}
-
-export function card(option, value) {
-  const off = Boolean(option.disabled);
-  return el(
-    "label",
-    { class: off ? "card disabled" : "card" },
-    el("input", { type: "radio", name: "value", value: option.value, checked: option.value === value && !off, disabled: off }),
-    el(
-      "span",
-      { class: "card-body" },
-      el("span", { class: "card-label" }, option.label),
-      option.description ? el("span", { class: "card-description" }, option.description) : null,
-      off ? el("span", { class: "card-reason" }, option.disabled) : null,
-    ),
-  );
-}
-
-const mayBeNull = (p) => Array.isArray(p.schema.type) && p.schema.type.includes("null");
-
-function secretControl(p) {
-  const input = el("input", {
-    class: "input", id: "answer", name: "value", type: "password", autocomplete: "off", maxlength: p.schema.maxLength ?? 2000,
-    ...DESCRIBED,
-  });
-  const keep = el("input", { type: "checkbox", name: "keep", value: "yes", checked: true });
-  return [
-    el("div", { class: "secret" }, input),
-    p.kept ? el("label", { class: "tick" }, keep, ` ${t("secret_keep")}`) : null,
-    el("p", { class: "fine" }, t("secret_note") + (mayBeNull(p) ? ` ${t("secret_optional")}` : "")),
-  ].filter(Boolean);
 }
 
 function pairsControl(p) {

@@ -147,7 +147,7 @@ export class LiveSession {
 
   // A text field is ready to type in; what would act on Enter is not under the finger by itself.
   focus(form) {
-    const fields = ".control .input:not([type=search]), .control input[type=radio]:checked, .control input[type=radio]:not(:disabled), .search .input";
+    const fields = ".control .input:not([type=search]), .control input[type=radio]:checked, .control input[type=radio]:not(:disabled), .control input[type=checkbox]:not(:disabled), .search .input";
     const calm = ["yes-no", "confirm"].includes(form.dataset.kind) || matchMedia("(pointer: coarse)").matches;
     const field = calm ? null : find(".search .input", form) ?? find(".control input[type=radio]:checked", form) ?? find(fields, form);
     form.waits = !calm && !field; // for its options
