@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.channels.terminal_ask import Asker, File, Move
 from bot.channels.terminal_show import Show
-from bot.channels.terminal_values import Given, WrongUse, value_of
+from bot.channels.terminal_values import Given, WrongUse, fields_of, value_of
 from bot.channels.terminal_wire import Told, Wire, new_id
 from bot.engine.ready import WAY_ON
 
@@ -39,6 +39,7 @@ class Conversation:
         self.show = show
         self.session: dict[str, Any] = {}
         self._given = dict(given)
+        self._given_forms: frozenset[str] = frozenset()
         self._asker = asker
         self._covers = {"yes": yes or yes_destroy, "yes_destroy": yes_destroy}
         self._failed = ""  # what the last order said, if it failed: then a question is about a failure
@@ -49,6 +50,7 @@ class Conversation:
     async def begin(self, flow: Mapping[str, Any]) -> str:
         """Open a session with what was given; uploads go first. Raises WrongUse, Told."""
         prompts = {p["name"]: p for p in flow["prompts"]}
+        forms = self._fields_of(prompts)
         if unknown := sorted(set(self._given) - set(prompts)):
             raise WrongUse(
                 what=f"{flow['title']} has no question {', '.join(unknown)}.",
@@ -61,8 +63,20 @@ class Conversation:
                 answers[name] = await self._upload(given)
             else:
                 answers[name] = value_of(given, kind, prompts[name]["schema"])
+        for name, fields in forms.items():
+            answers[name] = fields_of(name, fields, prompts[name]["schema"])
         session = await self.wire.open(flow["name"], answers, id=new_id())
         return str(session["id"])
+
+    def _fields_of(self, prompts: Mapping[str, Any]) -> dict[str, dict[str, Given]]:
+        """`--set FORM.FIELD=VALUE`: the fields by their form, taken out of what was given."""
+        forms: dict[str, dict[str, Given]] = {}
+        for name in list(self._given):
+            form, dot, field = name.partition(".")
+            if dot and prompts.get(form, {}).get("kind") == "form":
+                forms.setdefault(form, {})[field] = self._given.pop(name)
+        self._given_forms = frozenset(forms)
+        return forms
 
     async def follow(self, session_id: str) -> int:
         """Go through the session to its end; return the exit code."""
@@ -107,7 +121,7 @@ class Conversation:
             self._failed = ""
 
     async def _open(self, session_id: str, shown: Mapping[str, Any]) -> int | None:
-        if shown["loading"] and shown["kind"] in ("pick", "number"):
+        if shown["loading"] and shown["kind"] in ("pick", "pick-many", "number"):
             return None  # an options frame follows, at the latest with why it could not be looked up
         if self._asker is not None and not self._is_covered(shown):
             await self._ask_meanwhile(session_id, shown)
@@ -130,9 +144,12 @@ class Conversation:
             return True if self._is_covered(shown) else None
         if shown["name"] == WAY_ON and shown["default"] == "wait":
             return "wait"  # nobody knows yet how a step ended: a script waits for it
-        if not self._covers["yes"] or shown["name"] in self._given or self._failed or shown["problem"]:
+        if not self._covers["yes"] or self._was_given(shown["name"]) or self._failed or shown["problem"]:
             return None
         return shown["default"]
+
+    def _was_given(self, name: str) -> bool:
+        return name in self._given or name in self._given_forms
 
     async def _end_early(self, session_id: str, shown: Mapping[str, Any]) -> None:
         """Nobody can be asked: say what is missing, and cancel so that nothing half done stays."""
@@ -150,7 +167,7 @@ class Conversation:
         if shown["kind"] == "confirm":
             flag = "--yes" if COVERED.get(shown["risk"]) == "yes" else "--yes-destroy"
             return f"This needs a yes, and nobody is here to give it: add {flag}."
-        if name in self._given:
+        if self._was_given(name):
             return f"What --set {name} gives does not fit: correct it."
         return f"The question {name} has no answer, and nobody is here to ask: add --set {name}=VALUE."
 

@@ -11,7 +11,11 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import Completer, PathCompleter, WordCompleter
 from prompt_toolkit.patch_stdout import patch_stdout
 
+from bot.channels.drawn import KINDS
+from bot.channels.terminal_kinds import HINTS, picked, picked_many
 from bot.channels.terminal_values import WrongUse, from_text, key_values
+from bot.engine.answers import is_needed
+from bot.engine.answers_time import long
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +44,10 @@ class Asker:
         """Ask until something can be made of what was typed. Raises EOFError and KeyboardInterrupt."""
         with patch_stdout(raw=True):
             while True:
-                text = await self._read(shown)
                 try:
+                    if shown["kind"] == "form":
+                        return await self._fields(shown)
+                    text = await self._read(shown)
                     return self._meant(text.strip(), shown)
                 except WrongUse as e:
                     print(f"{e.sentence} {e.next_step}")
@@ -52,6 +58,10 @@ class Asker:
             return await self._line.prompt_async(f"{label} ")
 
     async def _read(self, shown: Mapping[str, Any]) -> str:
+        if shown["kind"] in KINDS:
+            return await self._line.prompt_async("  Enter goes on > ", reserve_space_for_menu=0)
+        if shown.get("lines"):
+            return await self._lines("  an empty line ends > ") or _proposed(shown)
         if shown["kind"] == "key-values":
             return await self._lines("  NAME=VALUE, !NAME=VALUE for a secret, an empty line ends > ")
         proposed = _proposed(shown)
@@ -62,6 +72,31 @@ class Asker:
             reserve_space_for_menu=0,
         )
         return text or proposed
+
+    async def _fields(self, shown: Mapping[str, Any]) -> Any:
+        """One field after the other, those that are needed. A move at any of them is one of the form."""
+        given: dict[str, Any] = {}
+        kept = shown.get("kept") or {}
+        for field in shown["details"]["fields"]:
+            if not is_needed(field, given):
+                continue
+            own = {**field, "kept": kept.get(field["name"])}
+            print(f"  {field['label']}{': ' + field['help'] if field['help'] else ''}")
+            for number, option in enumerate(field["options"], 1):
+                print(f"    {number}. {option['label']}{_reason(option)}")
+            while field["name"] not in given:
+                text = (await self._read(own)).strip()
+                try:
+                    value = self._meant(text, own)
+                except WrongUse as e:
+                    print(f"{e.sentence} {e.next_step}")
+                    continue
+                if isinstance(value, Move):
+                    return value
+                if field["kind"] == "secret" and text == "":
+                    value = {"kept": True} if own["kept"] else None
+                given[field["name"]] = value
+        return given
 
     async def _lines(self, field: str) -> str:
         lines: list[str] = []
@@ -76,7 +111,11 @@ class Asker:
             return _move(text)
         match shown["kind"]:
             case "pick":
-                return _picked(text, shown["options"])
+                return picked(text, shown["options"])
+            case "pick-many":
+                return picked_many(text, shown["options"])
+            case kind if kind in KINDS:
+                return True
             case "upload":
                 if text in ("/back", "/cancel", "/undo"):
                     return _move(text)
@@ -95,7 +134,16 @@ class Asker:
 def _proposed(shown: Mapping[str, Any]) -> str:
     """What an empty line means: the answer from before, else what the flow proposes."""
     value = shown.get("kept") if shown.get("kept") is not None else shown.get("default")
-    if value is None or isinstance(value, dict | list) or shown["kind"] in ("secret", "upload", "confirm"):
+    if shown["kind"] == "duration" and isinstance(value, int):
+        return long(value)
+    if shown["kind"] == "pick-many" and isinstance(value, list):
+        return ", ".join(value)
+    if (
+        value is None
+        or isinstance(value, dict | list)
+        or shown["kind"] in KINDS
+        or shown["kind"] in ("secret", "upload", "confirm")
+    ):
         return ""
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
@@ -105,25 +153,22 @@ def _field(shown: Mapping[str, Any]) -> str:
         return f"  yes ({shown.get('yes', '')}) / no ({shown.get('no', '')}) > "
     if shown["kind"] == "yes-no":
         return "  yes / no > "
+    if shown["kind"] in HINTS:
+        zone = (shown.get("details") or {}).get("zone", "")
+        return f"  {HINTS[shown['kind']]}{f' ({zone})' if zone else ''} > "
     return f"  {shown.get('unit', '')} > " if shown.get("unit") else "  > "
 
 
 def _completer(shown: Mapping[str, Any]) -> Completer | None:
     if shown["kind"] == "upload":
         return PathCompleter(expanduser=True)
-    if shown["kind"] == "pick":
+    if shown["kind"] in ("pick", "pick-many"):
         return WordCompleter([option["value"] for option in shown["options"]])
     return None
 
 
-def _picked(text: str, options: Any) -> str:
-    """By number, value or label."""
-    if text.isdigit() and 0 < int(text) <= len(options):
-        return str(options[int(text) - 1]["value"])
-    for option in options:
-        if text.lower() in (option["value"].lower(), option["label"].lower()):
-            return str(option["value"])
-    raise WrongUse(what=f"{text!r} is none of these.", way="Type a number or a name from the list.")
+def _reason(option: Mapping[str, Any]) -> str:
+    return f" (not possible: {option['disabled']})" if option.get("disabled") else ""
 
 
 def _move(text: str) -> Move:

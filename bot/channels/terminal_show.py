@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text as RichText
 
 from agent.orders import READING
+from bot.channels import terminal_kinds
 from bot.engine import text as tree_of
 
 QUIET = frozenset({"asked"})  # a prompt is shown when it is open, not when it was asked
@@ -113,6 +114,8 @@ class Show:
                 self.out.print(
                     RichText(str(words)), style="yellow" if words == shown.get("no_return") else "dim"
                 )
+        for one in terminal_kinds.shown(shown, lively=self.lively):
+            self.out.print(one)
         self._rows(shown.get("rows", ()))
         for number, option in enumerate(shown.get("options", ()), 1):
             self._option(number, option)

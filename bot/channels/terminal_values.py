@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bot.engine.answers_time import place_of
 from bot.engine.refusals import Refused
 
 YES = frozenset({"yes", "y", "true", "1", "on"})
@@ -93,7 +94,15 @@ def value_of(given: Given, kind: str, schema: Mapping[str, Any]) -> Any:
             what=f"{given.name} is a secret, and a command line is no place for one.",
             way=f"Use --set {given.name}=@FILE, {given.name}=@env:VARIABLE or {given.name}=@- (for stdin).",
         )
-    return from_text(given.name, given.text(), kind, schema)
+    value = from_text(given.name, given.text(), kind, schema)
+    if kind == "form" and given.literal is not None:
+        for field, own in schema["properties"].items():
+            if _is_secret(own) and isinstance(value.get(field), str):
+                raise WrongUse(
+                    what=f"{field} is a secret, and a command line is no place for one.",
+                    way=f"Use --set {given.name}.{field}=@FILE, or give the whole form by =@FILE.",
+                )
+    return value
 
 
 def from_text(name: str, text: str, kind: str, schema: Mapping[str, Any]) -> Any:
@@ -105,8 +114,55 @@ def from_text(name: str, text: str, kind: str, schema: Mapping[str, Any]) -> Any
             return _yes_no(name, text)
         case "key-values":
             return key_values(name, text)
+        case "pick-many":
+            return [part.strip() for part in text.replace("\n", ",").split(",") if part.strip()]
+        case "duration":
+            return int(text) if text.strip().isdecimal() else text
+        case "location":
+            return place_of(text)
+        case "form":
+            return _record(name, text)
+        case "table" | "chart" | "log" | "code" | "diff" | "qr" | "image" | "download":
+            return _yes_no(name, text)
         case _:
             return text
+
+
+def fields_of(name: str, fields: Mapping[str, Given], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a form, from `--set NAME.FIELD=VALUE` each. Raises WrongUse."""
+    known = schema["properties"]
+    if unknown := sorted(set(fields) - set(known)):
+        raise WrongUse(what=f"{name} has no field {unknown[0]}.", way=f"It has: {', '.join(known)}.")
+    return {field: _field(given, known[field]) for field, given in fields.items()}
+
+
+def _is_secret(schema: Mapping[str, Any]) -> bool:
+    return any(one.get("writeOnly") for one in (schema, *schema.get("anyOf", ())))
+
+
+def _field(given: Given, schema: Mapping[str, Any]) -> Any:
+    if _is_secret(schema):
+        return value_of(given, "secret", schema)
+    kinds = {one.get("type") for one in (schema, *schema.get("anyOf", ()))}
+    if "boolean" in kinds:
+        return _yes_no(given.name, given.text())
+    if "array" in kinds:
+        return from_text(given.name, given.text(), "pick-many", schema)
+    if kinds & {"integer", "number"} and "string" not in kinds:
+        return _number(given.name, given.text(), schema)
+    return given.text()
+
+
+def _record(name: str, text: str) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise WrongUse(
+            what=f"{name} is a form.", way=f"Give its fields: --set {name}.FIELD=VALUE, or a JSON object."
+        ) from e
+    if not isinstance(record, dict):
+        raise WrongUse(what=f"{name} is no JSON object.", way=f"Give its fields: --set {name}.FIELD=VALUE.")
+    return record
 
 
 def key_values(name: str, text: str) -> list[dict[str, Any]]:

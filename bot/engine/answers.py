@@ -179,6 +179,7 @@ def _fields(prompt: form.Form, details: Mapping[str, Any] | None) -> list[dict[s
                 "label": own.get("label") or field.prompt.label,
                 "options": tuple(Choice(**one) for one in options),
                 "details": own.get("details", {}),
+                "default": own.get("default"),
             }
         )
     return found
@@ -201,6 +202,8 @@ def _form(value: Any, kept: Any, loosely: bool, fields: list[dict[str, Any]]) ->
             given[name] = named[name] = None
             continue
         own = value.get(name)
+        if own is None and loosely:  # what was not given beforehand is as the form proposes
+            own = field["default"]
         if own is None and isinstance(prompt, form.Text):
             own = ""
         elif own is None and isinstance(prompt, form.PickMany):

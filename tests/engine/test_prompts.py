@@ -176,6 +176,11 @@ def test_a_form_is_one_answer_and_names_each_mistake_at_its_field() -> None:
     assert play.rows == {"It": "Name: wiki\nWhere to?: Disk\nKeep: 3 days"}
 
 
+def test_fields_that_were_not_given_beforehand_are_as_the_form_proposes() -> None:
+    play = played(BACKUP, given="wiki", it={"where": "Disk"})
+    assert play.names["it"] == {"name": "wiki", "where": "disk", "key": None, "keep": 7}
+
+
 def test_a_secret_in_a_form_is_sealed_masked_and_kept() -> None:
     play = played(BACKUP)
     value = {"name": "wiki", "where": "cloud", "key": "geheim", "keep": 3}
