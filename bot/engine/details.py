@@ -26,6 +26,7 @@ CELL_CHARS: Final = 300
 POINTS: Final = 200  # of each series of a chart
 TEXT_CHARS: Final = 20_000  # of code, a log, a diff, a text to take away: a session keeps it
 QR_BYTES: Final = 1_000  # more makes it too fine for a camera
+_AT_BEGINNING = re.compile(r"@@ -[01](,\d+)? \+[01](,\d+)? @@")
 _SHA256 = re.compile(limits.SHA256_PATTERN)
 Options = Callable[[form.Prompt, Scope], tuple[Choice, ...]]
 
@@ -208,10 +209,10 @@ def _log(words: str) -> dict[str, Any]:
 def _diff(before: str, after: str) -> dict[str, Any]:
     """Lines with a mark each: "+" new, "-" gone, " " as before, "@" for what is left out between."""
     old, new = before[:TEXT_CHARS].splitlines(), after[:TEXT_CHARS].splitlines()
-    lines = [
-        ["@", ""] if line.startswith("@@") else [line[:1], line[1:]]
-        for line in list(difflib.unified_diff(old, new, n=3, lineterm=""))[2:]
-    ]
+    hunks = list(difflib.unified_diff(old, new, n=3, lineterm=""))[2:]
+    if hunks and _AT_BEGINNING.match(hunks[0]):
+        del hunks[0]  # nothing is left out before it
+    lines = [["@", ""] if line.startswith("@@") else [line[:1], line[1:]] for line in hunks]
     cut = max(len(before), len(after)) > TEXT_CHARS
     return {
         "lines": lines,

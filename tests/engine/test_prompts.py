@@ -252,8 +252,8 @@ SHOWN: list[tuple[Prompt, Any, dict[str, Any], str]] = [
     (
         Diff("D", before="a\nb", after="{{ given }}"),
         "a\nc",
-        {"lines": [["@", ""], [" ", "a"], ["-", "b"], ["+", "c"]], "added": 1, "gone": 1, "cut": ""},
-        "@\n a\n-b\n+c",
+        {"lines": [[" ", "a"], ["-", "b"], ["+", "c"]], "added": 1, "gone": 1, "cut": ""},
+        " a\n-b\n+c",
     ),
     (QRCode("Q", text="{{ given }}"), "https://x.test/", {"text": "https://x.test/"}, "https://x.test/"),
     (
