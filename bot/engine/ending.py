@@ -58,7 +58,7 @@ def _what_stays(turn: Turn, outcome: str) -> Tree:
     blocks: list[Block] = []
     if stays:
         blocks += markdown.tree("This stays as it is:")
-        blocks.append(Items(False, tuple((Text(f"{left.says}. {left.why}"),) for left in stays)))
+        blocks.append(Items(False, tuple((Text(f"{left.says.rstrip('.')}. {left.why}"),) for left in stays)))
     if session.unsettled:
         blocks += markdown.tree("Of this it is not known whether it was done; it is added here once it is:")
         blocks.append(Items(False, tuple((Text(one.says),) for one in session.unsettled)))
