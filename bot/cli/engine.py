@@ -34,6 +34,7 @@ SYSTEMD = Path("/run/systemd/system")  # is there exactly when systemd runs
 START_WITHIN_S = 60  # a first start makes networks and firewall rules; 8 s on two busy cores
 STOP_WITHIN_S = 90  # dockerd gives each container 10 s to end, all at once, and then tidies up
 PING_WITHIN_S = 5
+TELL_EVERY_S = 4
 
 Log = Callable[[str], None]
 
@@ -198,7 +199,7 @@ def bring() -> int:
 def _start_by_systemd(log: Log) -> EngineStatus:
     log("starting the Docker Engine: systemctl start docker")
     done = subprocess.run(["systemctl", "start", "docker"], capture_output=True, text=True, check=False)
-    if done.returncode == 0 and _within(START_WITHIN_S, lambda: status().state == "answers"):
+    if done.returncode == 0 and _within(START_WITHIN_S, _answers_or_tells(log)):
         return status()
     raise EngineSilent(
         f"systemd could not start the Docker Engine: {done.stderr.strip() or 'it does not answer'}.",
@@ -229,7 +230,8 @@ def _start(dockerd: str, log: Log) -> EngineStatus:
         part = _record_file().with_suffix(".part")
         part.write_bytes(msgspec.json.encode(record))
         part.replace(_record_file())
-    _within(START_WITHIN_S, lambda: process.poll() is not None or status().state == "answers")
+    answers = _answers_or_tells(log)
+    _within(START_WITHIN_S, lambda: process.poll() is not None or answers())
     seen = status()
     if seen.state == "answers":
         return seen
@@ -284,6 +286,22 @@ def _within(seconds: float, holds: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def _answers_or_tells(log: Log) -> Callable[[], bool]:
+    """Make a question whether the engine answers, which says every few seconds that it is waited for."""
+    tell = time.monotonic() + TELL_EVERY_S
+
+    def answers() -> bool:
+        nonlocal tell
+        if status().state == "answers":
+            return True
+        if time.monotonic() > tell:
+            tell = time.monotonic() + TELL_EVERY_S
+            log("waiting for the Docker Engine to answer …")
+        return False
+
+    return answers
 
 
 def _last_line(path: Path) -> str:

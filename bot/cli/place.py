@@ -3,6 +3,8 @@
 Rule 1: whoever holds the lock on DIR/run/up.lock runs here; the kernel gives it up with the process.
 Rule 2: DIR/run/up.json says who that is and which processes it started, each by pid and start time, so that a
 supervisor that was killed leaves nothing running for ever: the next one ends what it finds first.
+Rule 3: whoever is bound to the abstract socket of a port's name may start a bot on that port. The bot listens
+only seconds later, and until then a second `up` at the same time would find the port free, too.
 """
 
 from __future__ import annotations
@@ -141,6 +143,23 @@ def choose_port(asked: int | None) -> int:
     for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
         if _is_free(port):
             return port
+    raise NoPort(first=FIRST_PORT, last=FIRST_PORT + PORTS_TRIED - 1)
+
+
+def claim_port(asked: int | None) -> tuple[int, socket.socket]:
+    """Take a port as `choose_port` does, and keep every other `up` of this machine from it.
+
+    The claim lasts until the returned socket is closed, at the latest with this process.
+    """
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED) if asked is None else (asked,):
+        claim = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):  # somebody is bound to it: that port is theirs
+            claim.bind(f"\0hercules-port-{port}")
+            if _is_free(port):
+                return port, claim
+        claim.close()
+    if asked is not None:
+        raise PortTaken(port=asked)
     raise NoPort(first=FIRST_PORT, last=FIRST_PORT + PORTS_TRIED - 1)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bot.store.embedded import EmbeddedStore
 
 READY_WITHIN_S = 60.0
+TELL_EVERY_S = 4.0  # a terminal that says nothing for longer looks as if it hung
 STOP_WITHIN_S = 20.0
 HURRY_S = 2.0  # for the store after a second Ctrl-C
 STORE_PAUSE_S = 2.0
@@ -61,7 +62,7 @@ class Supervisor:
         self._show_link = show_link
         self._installation = fleet_keys.ensure(settings.keys)
         self._store_keys = store_keys.ensure(settings)
-        self._port = place.choose_port(settings.port)
+        self._port, self._port_claim = place.claim_port(settings.port)  # until this process ends
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._store: EmbeddedStore | None = None
@@ -107,6 +108,8 @@ class Supervisor:
     def _asked_to_stop(self) -> None:
         if self._stop.is_set():
             self._hurry.set()
+        else:
+            self._say("Stopping Hercules. (Ctrl-C again: at once)")
         self._stop.set()
 
     # -- starting
@@ -183,12 +186,16 @@ class Supervisor:
 
     async def _until_ready(self) -> None:
         end = time.monotonic() + READY_WITHIN_S
+        tell = time.monotonic() + TELL_EVERY_S
         while not self._stop.is_set():
             with contextlib.suppress(NotRunning):
                 await asyncio.to_thread(owner.call, self.settings, "GET", "/owner/status")
                 return
             if time.monotonic() > end:
                 raise BotNotReady(last=self._bot.last_line(), log=self._bot.log)
+            if time.monotonic() > tell:
+                tell += TELL_EVERY_S
+                self._say("Hercules is starting …")
             await asyncio.sleep(0.03)
 
     async def _greet(self) -> None:

@@ -97,6 +97,32 @@ def test_the_default_port_moves_on_while_others_use_it(monkeypatch: pytest.Monke
         assert place.choose_port(None) > taken.getsockname()[1]
 
 
+def test_two_starts_at_once_get_two_ports_though_nobody_listens_yet() -> None:
+    first, claim = place.claim_port(None)
+    second, other = place.claim_port(None)
+    with other:
+        assert second > first
+    with pytest.raises(place.PortTaken, match=str(first)):
+        place.claim_port(first)
+    claim.close()
+    again, claim = place.claim_port(first)
+    claim.close()
+    assert again == first
+
+
+def test_a_port_that_is_listened_on_cannot_be_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(place.PortTaken, match=str(port)):
+            place.claim_port(port)
+        monkeypatch.setattr(place, "FIRST_PORT", port)
+        monkeypatch.setattr(place, "PORTS_TRIED", 1)
+        with pytest.raises(place.NoPort):
+            place.claim_port(None)
+
+
 def test_this_process_lives_and_is_not_an_earlier_one_of_the_same_pid() -> None:
     own = place.started(os.getpid())
     assert own is not None

@@ -6,6 +6,7 @@ What a fresh machine gets from Debian and from a package index is shown by cloni
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -138,6 +139,16 @@ def test_packages_that_cannot_be_had_are_told_in_a_sentence_and_leave_no_stamp(c
     assert code == 1
     assert "bring: the Python packages of requirements.lock could not be had" in said
     assert not (clone / ".venv/.brought-run").exists()
+
+
+def test_what_takes_long_says_how_far_it_is(clone: Path) -> None:
+    script = clone / ".ci/bring"
+    script.write_text(script.read_text().replace("tell_every_s=4", "tell_every_s=0.1"))
+    backend = clone / "backend.py"
+    backend.write_text(f"import time; time.sleep(2)\n{backend.read_text()}")
+    code, said = bring(clone)
+    assert code == 0
+    assert re.search(r"^bring:   .+ \(\d+ s\)$", said, re.MULTILINE), said
 
 
 def test_machine_without_python_is_told_how_to_get_it(clone: Path, tmp_path: Path) -> None:
