@@ -46,6 +46,7 @@ def test_a_script_reads_only_how_they_ended_and_the_next_list_is_new(
 
 def test_points_of_no_return_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     shown = {
+        "kind": "confirm",
         "label": [{"t": "p", "c": [{"t": "text", "v": "Sure?"}]}],
         "no_return": "After this there is no way back.",
         "no_back": "It was a point of no return.",
