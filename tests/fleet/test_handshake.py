@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import socket
 import stat
 from pathlib import Path
@@ -249,7 +250,8 @@ async def test_who_sends_nothing_is_cut_off_and_others_are_not_disturbed(lab: La
     task = asyncio.create_task(dripping())
     async with asyncio.timeout(10):  # the machine may be busy; what drips would take 150 s
         assert await silent_reader.read() == b""
-        assert await drip_reader.read() == b""
+        with contextlib.suppress(ConnectionError):  # cut off in the middle of a write of ours
+            assert await drip_reader.read() == b""
         assert (await ws.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

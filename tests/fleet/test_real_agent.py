@@ -14,7 +14,7 @@ import pytest
 from nacl.public import SealedBox
 
 from agent import keys as agent_keys
-from agent.orders import GetFacts, NodeFacts
+from agent.orders import SIMULATED, GetFacts, NodeFacts
 from bot.engine.orders import KINDS
 from bot.fleet.nodes import NodeView, write_pin
 from tests.fleet.conftest import DEPLOYMENT, Lab
@@ -75,7 +75,7 @@ async def agent(lab: Lab) -> AsyncGenerator[Agent]:
 
 
 async def test_the_real_agent_links_and_knows_every_order(agent: Agent) -> None:
-    assert agent.lab.fleet.verbs(agent.node) == set(KINDS)
+    assert agent.lab.fleet.verbs(agent.node) == set(KINDS) - SIMULATED
 
 
 async def test_the_real_agent_answers_lookups(agent: Agent) -> None:
