@@ -242,7 +242,7 @@ def test_refusal_is_a_signed_result_and_does_nothing(tmp_path: Path) -> None:
     assert (refused.outcome, refused.problem.code) == ("refused", "refused.signature")
     assert desk.node.journal.order(what.id) is None
     desk.carrier.receive(signed(what))  # the real one: tried, and answered by the engine's absence
-    assert wait_until(lambda: len(desk.results(what.id)) == 2, 20)
+    assert wait_until(lambda: len(desk.results(what.id)) == 2, 60)
     real = desk.results(what.id)[1]
     assert real.problem is not None
     assert (real.outcome, real.problem.code) == ("failed", "engine_down")

@@ -250,7 +250,7 @@ def test_engine_that_goes_in_the_middle_and_comes_back_ends_in_one_running_conta
 
     object.__setattr__(desk.node, "point", point)
     order = desk.send(deployment("web", revision(desk.give(images.web("demo:1")), port=20001)))
-    assert wait_until(lambda: "waiting_for_engine" in desk.progress(order.id), 20)
+    assert wait_until(lambda: "waiting_for_engine" in desk.progress(order.id), 60)
     engine.start()
     result = desk.result(order.id)
     assert (result.outcome, result.problem) == ("done", None)
@@ -277,7 +277,7 @@ def test_engine_that_stays_away_ends_the_order_and_what_was_begun_goes_when_it_i
     engine.start()
     assert leavings(engine) != []
     desk.carrier.engine_is_back()
-    assert wait_until(lambda: desk.node.journal.unfinished() == [], 20)
+    assert wait_until(lambda: desk.node.journal.unfinished() == [], 60)
     assert leavings(engine) == []
     assert desk.do(deployment("web", revision(desk.give(images.web("demo:1")), port=20001))).outcome == "done"
 
@@ -296,7 +296,7 @@ def test_order_whose_end_nobody_can_say_is_unknown_until_the_engine_is_back(
 
     object.__setattr__(desk.node, "point", point)
     order = desk.send(StopTarget(target=WEB))
-    assert wait_until(lambda: bool(desk.results(order.id)), 20)
+    assert wait_until(lambda: bool(desk.results(order.id)), 60)
     assert desk.results(order.id)[0].outcome == "unknown"
     assert desk.node.journal.unfinished() != []
     engine.start()

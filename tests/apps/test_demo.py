@@ -89,7 +89,7 @@ def test_its_log_shows_who_asked_for_what_and_not_its_own_health_checks(
 ) -> None:
     assert _health_becomes(strict, "healthy")
     engine.get(HOST_PORT, "/seen")
-    assert wait_until(lambda: b"/seen" in strict.logs(), 5)
+    assert wait_until(lambda: b"/seen" in strict.logs(), 60)
     log = strict.logs().decode()
     assert "/load" not in log
     assert "\x1b" not in log
@@ -122,4 +122,4 @@ def _health_becomes(container: Container, wanted: str) -> bool:
         container.reload()
         return bool(container.attrs["State"]["Health"]["Status"] == wanted)
 
-    return wait_until(seen, 30)
+    return wait_until(seen, 60)

@@ -125,7 +125,7 @@ async def test_undo_takes_back_what_was_done(house: House, api: ClientSession) -
 
 async def asking(house: House, api: ClientSession, session: dict[str, Any], kind: str = "") -> dict[str, Any]:
     """The session once it asks (something of a kind)."""
-    async with asyncio.timeout(10), house.runtime.watch(session["id"]) as updates:
+    async with asyncio.timeout(60), house.runtime.watch(session["id"]) as updates:
         async for update in updates:
             shown = update.body.shown if isinstance(update.body, Session) else None
             if shown is not None and kind in ("", shown.kind):
@@ -147,7 +147,7 @@ async def test_entries_are_waited_for(api: ClientSession) -> None:
     await asyncio.sleep(0.1)
     assert not waiting.done()
     await post(api, session, "answers", seq=1, id="a", value="Ada")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         entries = await waiting
     assert entries[0]["kind"] == "answered"
 

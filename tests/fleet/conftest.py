@@ -152,7 +152,7 @@ class Lab:
 
     async def result(self) -> tuple[str, Result]:
         """The next result that the fleet told."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.results.get()
 
     async def no_result(self, within_s: float = 0.3) -> None:

@@ -31,7 +31,7 @@ from bot.engine.orders import KINDS
 from bot.fleet.nodes import node_id
 
 VERBS = tuple(sorted(KINDS))
-WITHIN_S = 10.0
+WITHIN_S = 60.0
 
 
 class Received:

@@ -32,12 +32,12 @@ async def _ordered(lab: Lab, node: Node, *blobs: str) -> None:
 
 
 async def _chunks(node: Node, count: int) -> list[tuple[str, int, bytes]]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [await node.chunks.get() for _ in range(count)]
 
 
 async def _gone(node: Node) -> BlobGone:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         message = await node.other.get()
     assert isinstance(message, BlobGone)
     return message

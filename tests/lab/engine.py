@@ -164,7 +164,7 @@ class LabEngine:
         """Return a connector for aiohttp.ClientSession whose connections start inside the namespace."""
         return aiohttp.TCPConnector(socket_factory=lambda info: self._nonblocking(int(info[0]), int(info[1])))
 
-    def get(self, port: int, path: str = "/", *, within_s: float = 10) -> tuple[int, str]:
+    def get(self, port: int, path: str = "/", *, within_s: float = 60) -> tuple[int, str]:
         """GET http://127.0.0.1:PORT/PATH inside the namespace: (status, text); OSError when out of time."""
         end = time.monotonic() + within_s
         while True:

@@ -38,7 +38,7 @@ class Proc(msgspec.Struct, frozen=True):
         self.signal(signal.SIGTERM)
         if not wait_until(lambda: not self.lives(), within_s):
             self.signal(signal.SIGKILL)
-            wait_until(lambda: not self.lives(), 5)
+            wait_until(lambda: not self.lives(), 60)
 
 
 ENGINE_PROGRAMS = {"dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v2", "docker-registry"}

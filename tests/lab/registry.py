@@ -44,7 +44,7 @@ class LabRegistry:
         self._proc = Proc.of(self._popen.pid)
         if self._proc:
             ground.keep(self._proc)
-        engine.get(5000, "/v2/", within_s=20)
+        engine.get(5000, "/v2/", within_s=60)
 
     def publish(self, archive: Archive, name: str) -> tuple[str, str]:
         """Push an archive as `name` ("demo:1"); return its reference and its manifest's digest ("sha256:…").

@@ -42,7 +42,7 @@ def test_web_image_becomes_healthy_and_answers_on_the_labs_loopback_and_address(
     engine: LabEngine, make_image: MakeImage
 ) -> None:
     container = start(engine, make_image("hello:1", "good morning").name, 8081)
-    assert wait_until(lambda: health(container) == "healthy", 20)
+    assert wait_until(lambda: health(container) == "healthy", 60)
     assert engine.get(8081) == (200, "good morning")
     assert (
         "good morning" in engine.run_in_ns(["busybox", "wget", "-q", "-O-", "http://127.0.0.1:8081/"]).stdout
@@ -53,7 +53,7 @@ def test_web_image_becomes_healthy_and_answers_on_the_labs_loopback_and_address(
 def test_web_image_runs_with_everything_taken_away(engine: LabEngine, make_image: MakeImage) -> None:
     image = make_image("tight:1").name
     container = start(engine, image, 8082, user="1000:1000", read_only=True, cap_drop=["ALL"])
-    assert wait_until(lambda: health(container) == "healthy", 20)
+    assert wait_until(lambda: health(container) == "healthy", 60)
 
 
 async def test_aiohttp_session_with_the_labs_connector_speaks_inside_the_namespace(
@@ -73,17 +73,17 @@ def test_image_that_cannot_start_exits_with_its_code(
     engine: LabEngine, make_image: MakeImage, kind: str, code: int
 ) -> None:
     container = start(engine, make_image(f"{kind.replace('_', '-')}:1", kind=kind).name, user="1000:1000")
-    assert container.wait(timeout=20)["StatusCode"] == code
+    assert container.wait(timeout=60)["StatusCode"] == code
 
 
 def test_image_that_needs_root_runs_as_root(engine: LabEngine, make_image: MakeImage) -> None:
     container = start(engine, make_image("root:1", kind="needs_root").name)
-    assert wait_until(lambda: health(container) == "healthy", 20)
+    assert wait_until(lambda: health(container) == "healthy", 60)
 
 
 def test_unhealthy_image_stays_up_and_turns_unhealthy(engine: LabEngine, make_image: MakeImage) -> None:
     container = start(engine, make_image("sick:1", kind="unhealthy").name)
-    assert wait_until(lambda: health(container) == "unhealthy", 20)
+    assert wait_until(lambda: health(container) == "unhealthy", 60)
     assert container.status == "running"
 
 
@@ -93,7 +93,7 @@ def test_image_that_keeps_data_counts_its_starts_in_its_volume(
     container = start(engine, make_image("keeps:1", kind="keeps").name, 8084)
     engine.get(8084, "/starts")
     container.restart(timeout=0)
-    assert wait_until(lambda: engine.get(8084, "/starts")[1] == "v1\nv1\n", 10)
+    assert wait_until(lambda: engine.get(8084, "/starts")[1] == "v1\nv1\n", 60)
 
 
 def test_same_image_twice_has_the_same_bytes_and_its_id_is_the_engines(engine: LabEngine) -> None:
@@ -145,7 +145,7 @@ def test_engine_killed_and_started_again_can_start_its_containers(
     # what becomes of it is the engine's affair: 20.10 leaves it exited (137) in spite of its policy
     again = engine.client().containers.get(str(container.id))
     again.start()
-    assert wait_until(lambda: health(again) == "healthy", 20)
+    assert wait_until(lambda: health(again) == "healthy", 60)
 
 
 def test_engine_stopped_and_started_again_answers(engine: LabEngine) -> None:
@@ -231,7 +231,7 @@ def test_ground_of_a_killed_run_is_cleared_by_the_next(make_engine: MakeEngine) 
         other.kill()
     assert Path(f"/proc/{pid}").exists()
     make_engine()
-    assert wait_until(lambda: not Path(f"/proc/{pid}").exists(), 10)
+    assert wait_until(lambda: not Path(f"/proc/{pid}").exists(), 60)
 
 
 def test_run_that_is_interrupted_leaves_nothing() -> None:

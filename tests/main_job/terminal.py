@@ -35,7 +35,7 @@ class Terminal:
         """All that was shown, without colours and movements."""
         return _ESCAPES.sub("", self.raw).replace("\r", "")
 
-    def until(self, words: str, within_s: float = 30) -> None:
+    def until(self, words: str, within_s: float = 60) -> None:
         """Wait until it shows these words after what was waited for before."""
         end = time.monotonic() + within_s
         while words not in self.text[self._seen :]:

@@ -63,7 +63,7 @@ def test_everything_killed_at_once_goes_on_after_a_new_start(running: Machine) -
     running.kill_up()
     for proc in procs:
         proc.signal(9)  # type: ignore[arg-type]
-    assert wait_until(lambda: not any(proc.lives() for proc in procs), 10)
+    assert wait_until(lambda: not any(proc.lives() for proc in procs), 60)
     running.up()
     ended = running.until_asked(session)
     assert ended["outcome"] == "done", running.all_logs()

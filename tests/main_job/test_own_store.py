@@ -21,7 +21,7 @@ def own_store(machine: Machine, tmp_path: Path) -> Iterator[str]:
     words = [*machine.engine.prefix, str(binary()), "--port", str(PORT), "--bind", "127.0.0.1"]
     words += ["--requirepass", "letmein", "--save", "", "--dir", str(tmp_path)]
     server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-    assert wait_until(lambda: _answers(machine), 10)
+    assert wait_until(lambda: _answers(machine), 60)
     yield f"redis://default:letmein@127.0.0.1:{PORT}"
     server.terminate()
     server.wait()

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.lab.browser import chromium_sync
 from tests.main_job.machine import Machine
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture

@@ -114,8 +114,8 @@ def test_a_service_is_back_after_the_engine_was_restarted(running: Machine, end:
     else:
         running.engine.kill()
     running.engine.start()
-    assert running.engine.get(20_080, within_s=30)[0] == 200
-    assert wait_until(lambda: len(running.containers()) == 1, 10)
+    assert running.engine.get(20_080)[0] == 200
+    assert wait_until(lambda: len(running.containers()) == 1, 60)
     seen = running.chat("running", "--yes", container="hello", action="logs")
     assert seen.returncode == 0, seen.stderr + running.all_logs()
 

@@ -20,7 +20,7 @@ from tests.runtime.lab import Lab
 
 __all__ = ["web_valkey"]
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=30_000)
 KNOWN: dict[str, Any] = {
     "called": "web",
     "notes": "",

@@ -166,7 +166,7 @@ async def test_upload_goes_on_where_it_stopped(screen: Screen) -> None:
 
     await page.route("**/api/v1/blobs/*", cut)
     await page.locator("#answer").set_input_files(FILE)  # type: ignore[arg-type]
-    await expect(page.locator(".upload-state")).to_contain_text("image.tar is here", timeout=20_000)
+    await expect(page.locator(".upload-state")).to_contain_text("image.tar is here", timeout=60_000)
     assert broken.is_set()
     await press(page, "Continue")
     await asked(page, "Shall I start web?")

@@ -84,7 +84,7 @@ def test_interrupt_of_the_starter_does_not_reach_the_engine(machine: Path) -> No
     ) as starter:
         assert starter.stdout and starter.stdout.readline() == b"up\n"
         os.killpg(starter.pid, signal.SIGINT)  # what a terminal does on Ctrl-C
-        starter.wait(timeout=10)
+        starter.wait(timeout=60)
     assert own.status().state == "answers"
     own.stop()
 
@@ -131,7 +131,7 @@ def test_engine_that_died_is_started_again(machine: Path) -> None:
     os.kill(first.pid, signal.SIGKILL)
     (containerd,) = machine.glob("exec/containerd/containerd.pid")
     os.kill(int(containerd.read_text()), signal.SIGKILL)
-    assert wait_until(lambda: own.status().started is None, 5)
+    assert wait_until(lambda: own.status().started is None, 60)
     containerd.unlink()
     (machine / "pid").unlink()
     second = own.ensure(quiet).started

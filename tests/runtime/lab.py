@@ -346,7 +346,7 @@ class Lab:
     async def entries(self, session_id: str, who: Someone = ANNA) -> list[Entry]:
         return await self.runtime.entries(person=who, session_id=session_id)
 
-    async def until(self, session_id: str, holds: Callable[[Session], bool], within_s: float = 15) -> Session:
+    async def until(self, session_id: str, holds: Callable[[Session], bool], within_s: float = 60) -> Session:
         """The session once it is as wanted; by watching it, without polling."""
         async with asyncio.timeout(within_s), self.runtime.watch(session_id) as updates:
             async for update in updates:
@@ -355,7 +355,7 @@ class Lab:
         raise AssertionError
 
 
-async def until(holds: Callable[[], Awaitable[bool] | bool], within_s: float = 15) -> None:
+async def until(holds: Callable[[], Awaitable[bool] | bool], within_s: float = 60) -> None:
     """Wait for what has no event of its own."""
     async with asyncio.timeout(within_s):
         while True:

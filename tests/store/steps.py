@@ -65,7 +65,7 @@ def step(seen: int = 0, by: str | None = None, session_id: str = SESSION, **othe
     return Commit(session_id=session_id, seen=seen, by=by or f"a-{seen}", **given)
 
 
-async def until(true: Callable[[], Awaitable[bool]], within_s: float = 5) -> None:
+async def until(true: Callable[[], Awaitable[bool]], within_s: float = 60) -> None:
     """Wait until `true` says so."""
     began = time.monotonic()
     while not await true():

@@ -72,7 +72,7 @@ class Cluster:
             found = [await send(client, "CLUSTER", "INFO") for client in clients]
             return all(b"cluster_state:ok" in one and b"slots_assigned:16384" in one for one in found)
 
-        await until(joined, within_s=30)
+        await until(joined, within_s=60)
         for client in clients:
             await client.aclose()
 
@@ -159,9 +159,9 @@ async def records_and_effects(here: Store, there: Store) -> None:
 async def hints_between_processes(here: Store, there: Store) -> None:
     for id in ("s-1", "s-2", "s-3", "s-4"):
         async with aclosing(here.watch(id)) as hints:
-            assert (await asyncio.wait_for(anext(hints), 5)).kind == "entries"
+            assert (await asyncio.wait_for(anext(hints), 60)).kind == "entries"
             await there.say_progress(id, b"50 %")
-            assert (await asyncio.wait_for(anext(hints), 5)).body == b"50 %"
+            assert (await asyncio.wait_for(anext(hints), 60)).body == b"50 %"
 
 
 async def tampering_is_noticed(cluster: Cluster, here: Store) -> None:
@@ -179,7 +179,7 @@ async def one_server_lost(cluster: Cluster, here: Store) -> None:
     outcomes: list[object] = []
     for n in range(12):
         try:
-            outcomes.append(await asyncio.wait_for(here.commit(step(0, session_id=f"s-late-{n}")), 30))
+            outcomes.append(await asyncio.wait_for(here.commit(step(0, session_id=f"s-late-{n}")), 60))
         except StoreGone:
             outcomes.append(None)
     lost = sum(one is None for one in outcomes)

@@ -18,7 +18,7 @@ ENTRIES = Hint(kind="entries")
 
 
 async def next_hint(hints: AsyncGenerator[Hint, None]) -> Hint:
-    return await asyncio.wait_for(anext(hints), 5)
+    return await asyncio.wait_for(anext(hints), 60)
 
 
 async def test_first_hint_comes_at_once_and_each_commit_brings_one(another: Connect) -> None:

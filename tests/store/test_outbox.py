@@ -118,11 +118,11 @@ async def test_repeated_commit_brings_no_settled_effect_back(store: Store) -> No
 
 async def test_waiting_ends_when_this_process_commits_an_effect(store: Store, clock: Clock) -> None:
     await lease(store, clock())
-    waiting = asyncio.create_task(store.wait_due(30))
+    waiting = asyncio.create_task(store.wait_due(600))
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await committed(store, step(0, effects=[("f-1", clock(), b"")]))
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 60)
     assert ids(await lease(store, clock())) == ["f-1"]
 
 
@@ -130,10 +130,10 @@ async def test_waiting_ends_when_another_process_commits_an_effect(another: Conn
     here, there = await another(), await another()
     await asyncio.sleep(0.1)  # the subscription stands
     await lease(here, clock())
-    waiting = asyncio.create_task(here.wait_due(30))
+    waiting = asyncio.create_task(here.wait_due(600))
     await asyncio.sleep(0)
     await committed(there, step(0, effects=[("f-1", clock(), b"")]))
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 60)
     assert ids(await lease(here, clock())) == ["f-1"]
 
 
@@ -141,8 +141,8 @@ async def test_waiting_ends_at_the_time_of_a_timer(store: Store, clock: Clock) -
     await committed(store, step(0, timers=[("t-1", clock() + 80, b"")]))
     await lease(store, clock())
     began = asyncio.get_running_loop().time()
-    await store.wait_due(30)
-    assert 0.05 < asyncio.get_running_loop().time() - began < 1
+    await store.wait_due(600)
+    assert 0.05 < asyncio.get_running_loop().time() - began < 60
 
 
 async def test_effect_whose_hint_was_lost_is_found_by_the_sweep(another: Connect) -> None:
