@@ -233,7 +233,7 @@ async def test_a_second_link_takes_the_place_of_the_first(lab: Lab) -> None:
 
 async def test_who_sends_nothing_is_cut_off_and_others_are_not_disturbed(lab: Lab) -> None:
     linked = await lab.linked()
-    await lab.restart(head_within_s=0.3, hello_within_s=0.8)
+    await lab.restart(head_within_s=1.5, hello_within_s=3)
     await linked.hang_up()
     await lab.up(linked)
     silent_reader, _ = await asyncio.open_unix_connection(str(lab.socket))
@@ -262,7 +262,7 @@ async def test_who_sends_nothing_is_cut_off_and_others_are_not_disturbed(lab: La
 
 async def test_at_most_so_many_wait_at_the_door(lab: Lab) -> None:
     linked = await lab.linked()
-    await lab.restart(head_within_s=0.5)
+    await lab.restart(head_within_s=2)
     await linked.hang_up()
     await lab.up(linked)
     waiting = [await asyncio.open_unix_connection(str(lab.socket)) for _ in range(PENDING + 20)]

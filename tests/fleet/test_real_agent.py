@@ -58,7 +58,7 @@ class Agent:
 
     async def until_online(self, wanted: bool) -> NodeView:
         """Wait for the link, or its end."""
-        for _ in range(1_000):
+        for _ in range(3_000):  # a minute
             (node,) = await self.lab.fleet.nodes()
             if node.online is wanted:
                 return node
@@ -96,7 +96,7 @@ async def test_an_order_to_the_real_agent_ends_with_a_signed_result(agent: Agent
     assert (id, result.node, result.verb) == (effect.id, agent.node, "container.stop")
     assert result.outcome in ("failed", "refused")
     assert result.problem is not None
-    for _ in range(200):
+    for _ in range(3_000):
         if not agent.lab.fleet.open_orders():
             break
         await asyncio.sleep(0.02)

@@ -41,7 +41,7 @@ def test_ctrl_c_ends_everything_of_ours_and_nothing_else(running: Machine) -> No
     procs = [running.process(name) for name in ("agent", "bot", "store")]
     began = time.monotonic()
     assert running.stop(signal.SIGINT) == 0
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 40
     assert not any(proc.lives() for proc in procs)
     assert running.engine.answers()
     assert running.engine.get(20080)[0] == 200

@@ -93,7 +93,7 @@ async def test_a_worker_stays_warm_and_calls_take_turns(hooks: Hooks) -> None:
     await call(hooks, "count")
     began = time.monotonic()
     assert await asyncio.gather(*(call(hooks, "count") for _ in range(200))) == list(range(2, 202))
-    assert time.monotonic() - began < 10  # 200 starts would take longer on any machine
+    assert time.monotonic() - began < 30  # 200 starts would take longer on any machine
 
 
 BAD = {
